@@ -1,0 +1,28 @@
+//! Segprobe answers one question about a text-prompted segmentation model: how easily does it
+//! break, and is that still acceptable?
+//!
+//! The map, from the outside in; every arrow points downwards:
+//!
+//! ```text
+//! cli                     commands, thin
+//! report, train           tables and pictures; fitting a model
+//! attack                  one file per attack, and the harness all of them share
+//! oracle                  what an attack may ask about an image
+//! engine                  the thread that owns the model and batches the questions
+//! model                   CLIPSeg and what the rest of the system may know of it
+//! loss, metric, imaging   losses on logits, scores of masks and images, files and pixels
+//! nn                      differentiable layers and their kernels
+//! ```
+
+pub mod attack;
+pub mod cli;
+pub mod engine;
+pub mod imaging;
+pub mod loss;
+pub mod metric;
+pub mod model;
+pub mod nn;
+pub mod oracle;
+pub mod phantom;
+pub mod report;
+pub mod train;

@@ -1,0 +1,71 @@
+//! Segmentation models, and all that the rest of the system may know of one.
+//!
+//! A model takes a *prepared* prompt and `pixel_values` (the network's own input: resized and
+//! normalised) and answers logits. How an image becomes `pixel_values` is described by its
+//! [`Preprocess`], which is a linear map, so gradients go back through its transpose.
+
+pub mod clipseg;
+mod preprocess;
+
+use candle_core::{Device, Tensor};
+
+pub use preprocess::Preprocess;
+
+/// A prompt after the text tower: whatever the model wants to keep of it, `[features]`.
+///
+/// Computed once per prompt and reused for every step of every attack on it.
+#[derive(Debug, Clone)]
+pub struct Conditioning(pub Tensor);
+
+/// What can go wrong inside a model.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The gradient did not reach the image, or is not finite.
+    #[error("the gradient to the image is {0}: the attack would be meaningless")]
+    Gradient(&'static str),
+    /// The prompt could not be used.
+    #[error("prompt {prompt:?}: {reason}")]
+    Prompt { prompt: String, reason: String },
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// A text-prompted segmentation model, differentiable in its image.
+pub trait SegmentationModel: Send {
+    /// Name of the architecture and checkpoint, for reports.
+    fn name(&self) -> &str;
+
+    /// How an image becomes the network's input.
+    fn preprocess(&self) -> &Preprocess;
+
+    /// Where the weights live and the work is done.
+    fn device(&self) -> &Device;
+
+    /// Encodes a prompt.
+    ///
+    /// # Errors
+    /// [`ModelError::Prompt`] if the text cannot be tokenised.
+    fn prepare_prompt(&self, prompt: &str) -> Result<Conditioning, ModelError>;
+
+    /// Logits `[batch, size, size]` of `pixel_values` `[batch, 3, size, size]`, one prompt per row.
+    ///
+    /// # Errors
+    /// Shapes that do not fit the model.
+    fn logits(&self, pixel_values: &Tensor, prompts: &[Conditioning]) -> Result<Tensor, ModelError>;
+
+    /// Logits and the vector-Jacobian product to `pixel_values`.
+    ///
+    /// `cotangent` is shown the logits `[batch, size, size]` and answers the gradient of a scalar
+    /// with respect to them, in the same shape. Answers the logits and the gradient
+    /// `[batch, 3, size, size]`.
+    ///
+    /// # Errors
+    /// [`ModelError::Gradient`] if no gradient arrives or it is not finite.
+    fn logits_and_vjp(
+        &self,
+        pixel_values: &Tensor,
+        prompts: &[Conditioning],
+        cotangent: &mut dyn FnMut(&Tensor) -> Result<Tensor, ModelError>,
+    ) -> Result<(Tensor, Tensor), ModelError>;
+}

@@ -1,0 +1,1 @@
+//! Differentiable layers and their kernels.

@@ -1,0 +1,1 @@
+//! What an attack may ask about an image: losses, gradients, logits.

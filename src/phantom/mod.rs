@@ -1,0 +1,1 @@
+//! Synthetic medical-looking pictures with exact masks.
