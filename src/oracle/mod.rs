@@ -1,1 +1,59 @@
-//! What an attack may ask about an image: losses, gradients, logits.
+//! What an attack may ask about one image: a loss, its gradient, logits.
+//!
+//! An attack is written against [`Oracle`] and never sees the model, the device or the other
+//! attacks that share a batch with it. An oracle is bound to one prompt and one objective; a
+//! defence, a remote model or a query counter is another oracle around the first.
+
+use candle_core::Tensor;
+
+/// The answer to a white-box query at a point `x` `[3, height, width]`.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The objective at `x`; attacks raise it.
+    pub loss: f32,
+    /// Its gradient with respect to `x`, in the shape of `x`.
+    pub gradient: Tensor,
+    /// The logits at `x`, `[h, w]` at the network's own output size.
+    pub logits: Tensor,
+}
+
+/// Why a query was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum OracleError {
+    /// The caller asked for the attack to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// No gradient reached the image, or it is not finite.
+    #[error("the gradient to the image is {0}: the attack would be meaningless")]
+    Gradient(String),
+    /// The engine has as many rows as it may hold.
+    #[error("the engine is full ({rows} rows): try again later")]
+    Full { rows: usize },
+    /// The model or its device failed.
+    #[error("{0}")]
+    Model(String),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// Answers queries about one image under one prompt and one objective.
+pub trait Oracle {
+    /// The objective and the logits at `x`.
+    ///
+    /// # Errors
+    /// See [`OracleError`].
+    fn loss(&mut self, x: &Tensor) -> Result<(f32, Tensor), OracleError>;
+
+    /// The objective, its gradient and the logits at `x`.
+    ///
+    /// # Errors
+    /// [`OracleError::Gradient`] rather than a silent zero when the gradient is missing.
+    fn loss_and_gradient(&mut self, x: &Tensor) -> Result<Answer, OracleError>;
+
+    /// The logits at `x`, `[h, w]`.
+    ///
+    /// # Errors
+    /// See [`OracleError`].
+    fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError>;
+}
