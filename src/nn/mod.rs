@@ -1,1 +1,26 @@
 //! Differentiable layers and their kernels.
+//!
+//! Stock layers of the tensor library cut gradients without an error (`softmax_last_dim`, the
+//! fused `LayerNorm`) and compute gradients of frozen weights. Each layer here has a forward, a
+//! hand-written vector-Jacobian product and a finite-difference test. A weight gets a gradient
+//! only if it is a variable, that is while training.
+//!
+//! On the CPU every kernel works on pieces that never cross the border between two rows of a
+//! batch and never depend on the number of threads, so a row's result is the same to the last bit
+//! whatever else is in its batch. On other devices the layers are composed of tensor operations.
+
+mod activation;
+mod attention;
+mod convolution;
+mod gemm;
+mod kernel;
+mod layer_norm;
+mod linear;
+#[cfg(test)]
+mod testing;
+
+pub use activation::{Activation, quick_gelu};
+pub use attention::attention;
+pub use convolution::{conv3x3, patchify, transposed_convolution};
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;

@@ -1,0 +1,118 @@
+//! Pointwise non-linearities.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType};
+use rayon::prelude::*;
+
+use super::kernel::{Float, by_dtype, slice, tensor, vectorised, with_slices};
+
+/// Numbers of one piece of work.
+const PIECE: usize = 1 << 14;
+
+/// The non-linearities that CLIPSeg configurations name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x sigmoid(1.702 x)`, CLIP's own.
+    QuickGelu,
+    /// `max(x, 0)`, the decoder's.
+    Relu,
+    /// `x Phi(x)`, exact.
+    Gelu,
+}
+
+impl Activation {
+    /// Applies the non-linearity.
+    ///
+    /// # Errors
+    /// A dtype the device cannot handle.
+    pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::QuickGelu => quick_gelu(x),
+            Self::Relu => x.relu(),
+            Self::Gelu => x.gelu_erf(),
+        }
+    }
+}
+
+/// `x sigmoid(1.702 x)`.
+///
+/// # Errors
+/// A dtype the device cannot handle.
+pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
+    if x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64) {
+        return x.contiguous()?.apply_op1(QuickGelu);
+    }
+    let gate = (((x * -1.702)?.exp()? + 1.)?).recip()?;
+    x * gate
+}
+
+struct QuickGelu;
+
+#[inline(always)]
+fn gate<T: Float>(x: T) -> T {
+    T::ONE / (T::ONE + (T::of(-1.702) * x).exponential())
+}
+
+impl CustomOp1 for QuickGelu {
+    fn name(&self) -> &'static str {
+        "quick-gelu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let storage = by_dtype!("quick gelu", x.dtype(), T => {
+            let x = slice::<T>(x, layout)?;
+            let mut y = vec![T::ZERO; x.len()];
+            y.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(y, x)| {
+                vectorised(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = *x * gate(*x)));
+            });
+            Ok(T::to_cpu_storage_owned(y))
+        })?;
+        Ok((storage, layout.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        by_dtype!("quick gelu", x.dtype(), T => {
+            let dx = with_slices([x, dy], |[x, dy]: [&[T]; 2]| {
+                let mut dx = vec![T::ZERO; x.len()];
+                let pieces = dx.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).zip(dy.par_chunks(PIECE));
+                pieces.for_each(|((dx, x), dy)| {
+                    vectorised(|| {
+                        for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+                            let g = gate(*x);
+                            *dx = *dy * g * (T::ONE + T::of(1.702) * *x * (T::ONE - g));
+                        }
+                    });
+                });
+                dx
+            })?;
+            Ok(Some(tensor(dx, x.shape())?))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Var;
+
+    use super::*;
+    use crate::nn::testing::{gradient_error, noise};
+
+    #[test]
+    fn gradients_agree_with_finite_differences() -> Result<()> {
+        let x = Var::from_tensor(&(noise(1, &[7, 31])? * 4.)?)?;
+        for activation in [Activation::QuickGelu, Activation::Relu, Activation::Gelu] {
+            let error = gradient_error(&x, || activation.forward(x.as_tensor()))?;
+            assert!(error < 2e-6, "{activation:?}: relative error {error}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_f32_kernel_agrees_with_its_definition() -> Result<()> {
+        let x = (noise(4, &[1000])? * 30.)?;
+        let wanted = (&x * ((&x * -1.702)?.exp()? + 1.)?.recip()?)?;
+        let found = quick_gelu(&x.to_dtype(DType::F32)?)?.to_dtype(DType::F64)?;
+        assert!((wanted - found)?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-5);
+        Ok(())
+    }
+}
