@@ -4,8 +4,10 @@
 //! normalised) and answers logits. How an image becomes `pixel_values` is described by its
 //! [`Preprocess`], which is a linear map, so gradients go back through its transpose.
 
+pub mod checkpoint;
 pub mod clipseg;
 mod preprocess;
+pub mod tokenizer;
 
 use candle_core::{Device, Tensor};
 

@@ -1,1 +1,3 @@
 //! Fitting a model: data, augmentation, optimiser, schedule.
+
+pub mod vocabulary;
