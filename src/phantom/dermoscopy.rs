@@ -130,7 +130,8 @@ impl Lesion {
         let depth = (0.45 + patch + self.core * (0.6 - level) + net).clamp(0., 1.2);
         let mut pigment = tint(skin, mix(self.light, self.dark, depth));
         if let Some(centre) = self.veil {
-            let share = 0.6 * bump((p - centre).length(), 0.5 * self.outline.axes.1);
+            let share =
+                0.55 * bump((p - centre).length() + 0.25 * self.outline.axes.1 * patch, 0.8 * self.outline.axes.1);
             pigment = mix(pigment, [0.38, 0.40, 0.48], share);
         }
         mix(skin, pigment, self.strength * ramp(1. + self.rim, 1. - self.rim, level))

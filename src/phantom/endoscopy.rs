@@ -86,11 +86,14 @@ impl Scene {
         let phase = away.length() * self.folds + 0.7 * self.noise.cloud(p * 1.3, 2);
         let ridge = 1. - 2. * (phase - phase.floor() - 0.5).abs();
         let bend = self.noise.cloud(p * 1.7 + Point { x: 9., y: 4. }, 2);
-        let mucosa = self.fold_height * ridge * ridge * ramp(-0.3, 0.4, bend)
+        let crest = ramp(0., 1., ridge) * ridge;
+        let mucosa = self.fold_height * crest * ramp(-0.3, 0.4, bend)
             + self.roughness * self.noise.cloud(p * 3.1, 4)
             + 0.12 * bend;
-        let cap = self.dome * (1. - level * level).max(0.).sqrt() * (1. + 0.12 * self.noise.cloud(p * 6., 2));
-        mucosa * ramp(0.6, 1.3, level).max(0.25) + cap
+        // Nearly half a ball, but its rim meets the mucosa at a finite angle.
+        let inside = (1. - level * level).max(0.);
+        let cap = self.dome * inside * (1.6 - 0.6 * inside) * (1. + 0.12 * self.noise.cloud(p * 6., 2));
+        mucosa * ramp(0.5, 1.5, level).max(0.12) + cap
     }
 
     fn colour(&self, p: Point) -> [f32; 3] {
@@ -104,16 +107,18 @@ impl Scene {
         let cosine = (upright * (1. - slope_x * ray.x - slope_y * ray.y) / (1. + ray.dot(ray)).sqrt()).max(0.);
         let distance = (p - self.lamp).length();
         let depth = ramp(0., 1.3 * self.lumen_size + 0.3, (p - self.lumen).length() - self.lumen_size * 0.5);
-        let light = (0.28 + 0.85 * cosine) / (1. + self.falloff * distance * distance) * (0.12 + 0.88 * depth);
+        let light = (0.38 + 0.75 * cosine) / (1. + self.falloff * distance * distance) * (0.12 + 0.88 * depth);
 
         let level = self.polyp.level(p);
-        let polyp = ramp(1.02, 0.94, level);
+        let polyp = ramp(1.04, 0.9, level);
         let blotch = self.noise.cloud(p * 2.3 + Point { x: 3., y: 11. }, 3);
         let fine = self.noise.cloud(p * 19., 3);
         let vein = self.veins * self.noise.veins(p * 3.4, 0.09) * (1. - 0.7 * polyp);
         let mucosa = tint(self.mucosa, [1. + 0.08 * blotch, 1. + 0.16 * blotch - vein, 1. + 0.15 * blotch - vein]);
         let polyp_colour = tint(tint(mucosa, self.polyp_tint), [1. + self.polyp_grain * fine * 2.; 3]);
-        let shadow = 1. - 0.32 * bump(level - 1.06, 0.16);
+        // The polyp shades the mucosa behind it, seen from the lamp.
+        let behind = ramp(-0.4, 0.8, (p - self.polyp.centre).dot(self.polyp.centre - self.lamp) / self.dome.max(0.1));
+        let shadow = 1. - (0.08 + 0.3 * behind) * bump(level - 1.08, 0.24) * ramp(0.98, 1.04, level);
         let colour = tint(mix(mucosa, polyp_colour, polyp), [light * shadow * (1. + 0.03 * fine); 3]);
         mix(colour, [1., 0.98, 0.95], self.highlight(p, cosine, depth))
     }

@@ -14,15 +14,16 @@ pub fn draw(frame: Frame, draws: &mut Draws) -> (Image, Mask) {
     let fan = Fan::new(frame, draws);
     let size = frame.unit() / 100.;
     let cell = |share: f32| (size * share + 0.5) as usize;
-    let spread = (cell(draws.range(0.8, 2.2)), cell(draws.range(0.4, 1.1)));
+    let spread = (cell(draws.range(1., 2.8)), cell(draws.range(0.5, 1.5)));
     let (real, imaginary) = (frame.grain(draws, spread), frame.grain(draws, spread));
-    let (speckle, gain, floor) = (draws.range(0.35, 0.8), draws.range(0.75, 1.25), draws.range(0., 0.02));
+    let (speckle, gain, floor) = (draws.range(0.3, 0.75), draws.range(0.75, 1.3), draws.range(0., 0.02));
     let mut amplitudes = real.iter().zip(&imaginary).map(|(a, b)| (a * a + b * b).sqrt() * 0.8);
     let mut canvas = Canvas::paint(frame, |p| {
         let amplitude = amplitudes.next().unwrap_or(1.);
         let echo = scene.echo(p) * (1. - speckle + speckle * amplitude);
         [fan.open(p) * (gain * echo + floor); 3]
     });
+    canvas.blur(cell(draws.range(0.45, 1.)));
     canvas.add_noise(draws, 0.006, 0.);
     if draws.chance(0.5) {
         grey_bar(frame, &mut canvas);
@@ -69,11 +70,11 @@ impl Scene {
         Self {
             noise: Noise::new(draws),
             cavity,
-            tissue: draws.range(0.22, 0.5),
+            tissue: draws.range(0.16, 0.4),
             fluid: draws.range(0.01, 0.08),
-            brain: draws.range(0.12, 0.36),
-            skull: draws.range(0.5, 1.),
-            thickness: draws.range(0.05, 0.14),
+            brain: draws.range(0.1, 0.3),
+            skull: draws.range(0.5, 1.1),
+            thickness: draws.range(0.07, 0.18),
             beam: beam * (1. / beam.length()),
             dropout: draws.range(0.2, 0.85),
             attenuation: draws.range(0., 0.35),
@@ -89,7 +90,8 @@ impl Scene {
         let inside = ramp(1.01, 0.97, level);
         let around = soft + (self.inner(p, level) - soft) * inside;
         let strongest = 1. - self.thickness * 0.6;
-        let bone = bump(level - strongest, self.thickness * 1.1);
+        let ripple = 0.25 * self.thickness * self.noise.cloud(p * 5. + Point { x: 1., y: 44. }, 2);
+        let bone = bump(level - strongest + ripple, self.thickness * 1.1);
         let fade = 1. - self.attenuation * (p.y + 1.) / 2.;
         (around * fade).max(self.skull * self.squareness(p) * bone)
     }
@@ -101,7 +103,7 @@ impl Scene {
         let normal =
             along * (q.dot(along) / self.head.axes.0.powi(2)) + across * (q.dot(across) / self.head.axes.1.powi(2));
         let cosine = normal.dot(self.beam) / normal.length().max(1e-6);
-        let patchy = 0.8 + 0.3 * self.noise.cloud(p * 4.5, 2);
+        let patchy = 0.75 + 0.55 * self.noise.cloud(p * 4.5, 2);
         (1. - self.dropout + self.dropout * cosine * cosine) * patchy
     }
 
@@ -110,19 +112,20 @@ impl Scene {
         // Layers of tissue lie across the beam, so the noise is stretched sideways.
         let layers = self.noise.cloud(Point { x: p.x * 1.6 + p.y * 0.5, y: p.y * 6. }, 4);
         let patch = self.noise.cloud(p * 1.3 + Point { x: 8., y: 8. }, 2);
-        let tissue = self.tissue * (1. + 0.9 * layers + 0.5 * patch).max(0.1);
+        let tissue = self.tissue * (1. + 1.3 * layers + 0.8 * patch).max(0.1);
         let wall = 0.45 * self.tissue * bump(level - 1.03, 0.08);
         self.fluid + (tissue - self.fluid) * ramp(0.95, 1.05, level) + wall
     }
 
     fn inner(&self, p: Point, level: f32) -> f32 {
         let q = p - self.head.centre;
-        let gyri = self.noise.cloud(p * 6.5 + Point { x: 33., y: 3. }, 3);
+        let gyri = self.noise.cloud(p * (1.6 / self.head.axes.1) + Point { x: 33., y: 3. }, 3);
         let across = q.dot(self.head.direction.turned()) + 0.015 * gyri;
-        let falx = 0.55 * self.skull * bump(across, 0.022) * ramp(0.95, 0.7, level);
+        let broken = ramp(-0.5, 0.3, self.noise.cloud(p * 3. + Point { x: 50., y: 5. }, 2));
+        let falx = 0.45 * self.skull * broken * bump(across, 0.04) * ramp(0.9, 0.5, level);
         let size = 0.42 * self.head.axes.1;
         let plexus: f32 = self.plexus.iter().map(|c| bump((p - *c).length() + 0.06 * gyri, size)).sum();
-        (self.brain * (1. + 1.1 * gyri).max(0.15) + 0.5 * self.brain * plexus).max(falx)
+        (self.brain * (1. + 1.9 * gyri).max(0.1) + 0.5 * self.brain * plexus).max(falx)
     }
 }
 
