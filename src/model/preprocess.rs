@@ -6,6 +6,8 @@
 
 use candle_core::{Device, Result, Tensor};
 
+use crate::imaging::{Image, ImagingError};
+
 /// Input size, mean and standard deviation of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocess {
@@ -65,6 +67,16 @@ pub fn upsample(logits: &Tensor, to: (usize, usize)) -> Result<Tensor> {
     let (h, w) = logits.dims2()?;
     let (rows, columns) = matrices((h, w), to, logits.device())?;
     rows.matmul(&logits.contiguous()?)?.matmul(&columns.t()?.contiguous()?)
+}
+
+/// An 8-bit image at another size, through the same filter as the network's input.
+///
+/// # Errors
+/// A size of zero.
+pub fn resize_image(image: &Image, (height, width): (usize, usize)) -> std::result::Result<Image, ImagingError> {
+    let x = image.to_tensor(&Device::Cpu)?;
+    let resize = matrices((image.height(), image.width()), (height, width), x.device())?;
+    Image::from_tensor(&apply(&x, &resize)?)
 }
 
 fn channels(values: &[f32; 3], device: &Device) -> Result<Tensor> {

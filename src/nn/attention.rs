@@ -204,8 +204,7 @@ mod tests {
     fn the_kernel_agrees_with_tensor_operations() -> Result<()> {
         let x: Vec<Tensor> = (0..3).map(|i| noise(i, &[2, 19, 8])).collect::<Result<_>>()?;
         for causal in [false, true] {
-            let difference =
-                (attention(&x[0], &x[1], &x[2], 2, causal)? - composed(&x[0], &x[1], &x[2], 2, causal)?)?;
+            let difference = (attention(&x[0], &x[1], &x[2], 2, causal)? - composed(&x[0], &x[1], &x[2], 2, causal)?)?;
             assert!(difference.abs()?.max_all()?.to_scalar::<f64>()? < 1e-12);
         }
         Ok(())

@@ -18,9 +18,11 @@ pub fn patchify(x: &Tensor, p: usize) -> Result<Tensor> {
     if h % p != 0 || w % p != 0 {
         candle_core::bail!("an image of {h}x{w} does not divide into patches of {p}");
     }
-    x.reshape(&[b, c, h / p, p, w / p, p][..])?
-        .permute(&[0usize, 2, 4, 1, 3, 5][..])?
-        .reshape((b, (h / p) * (w / p), c * p * p))
+    x.reshape(&[b, c, h / p, p, w / p, p][..])?.permute(&[0usize, 2, 4, 1, 3, 5][..])?.reshape((
+        b,
+        (h / p) * (w / p),
+        c * p * p,
+    ))
 }
 
 /// 3x3 convolution with padding 1; `kernel` maps `9 * channels` (row, column, channel) to outputs.
@@ -30,9 +32,8 @@ pub fn patchify(x: &Tensor, p: usize) -> Result<Tensor> {
 pub fn conv3x3(x: &Tensor, kernel: &Linear) -> Result<Tensor> {
     let (b, h, w, c) = x.dims4()?;
     let padded = x.pad_with_zeros(1, 1, 1)?.pad_with_zeros(2, 1, 1)?;
-    let shifted = (0..9)
-        .map(|i| padded.narrow(1, i / 3, h)?.narrow(2, i % 3, w)?.contiguous())
-        .collect::<Result<Vec<_>>>()?;
+    let shifted =
+        (0..9).map(|i| padded.narrow(1, i / 3, h)?.narrow(2, i % 3, w)?.contiguous()).collect::<Result<Vec<_>>>()?;
     let gathered = Tensor::cat(&shifted, 3)?.reshape((b, h * w, 9 * c))?;
     let y = kernel.forward(&gathered)?;
     let out = y.dim(2)?;

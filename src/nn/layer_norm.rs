@@ -68,10 +68,8 @@ fn backward<T: Float>(x: &[T], weight: &[T], dy: &[T], epsilon: f64) -> Vec<T> {
     let n = weight.len();
     let inverse = T::ONE / T::of(n as f64);
     let mut out = vec![T::ZERO; x.len()];
-    let pieces = out
-        .par_chunks_mut(PIECE_ROWS * n)
-        .zip(x.par_chunks(PIECE_ROWS * n))
-        .zip(dy.par_chunks(PIECE_ROWS * n));
+    let pieces =
+        out.par_chunks_mut(PIECE_ROWS * n).zip(x.par_chunks(PIECE_ROWS * n)).zip(dy.par_chunks(PIECE_ROWS * n));
     pieces.for_each(|((out, x), dy)| {
         vectorised(|| {
             let mut normalised = vec![T::ZERO; n];

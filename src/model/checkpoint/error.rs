@@ -23,6 +23,9 @@ pub enum CheckpointError {
     /// A tensor has another shape than the model needs.
     #[error("{}: tensor {name:?} has shape {found:?} instead of {wanted:?}", path.display())]
     Shape { path: PathBuf, name: String, wanted: Vec<usize>, found: Vec<usize> },
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Operation(#[from] candle_core::Error),
     /// The file has tensors that the model does not know.
     #[error("{}: {count} unexpected tensor(s), is it a checkpoint of another model? {}", path.display(), first.join(", "))]
     Extra { path: PathBuf, count: usize, first: Vec<String> },

@@ -99,6 +99,16 @@ impl Weights {
         self.tensors.get(name).map(Tensor::dims)
     }
 
+    /// All tensors that nobody took, by name.
+    ///
+    /// # Errors
+    /// A tensor with a number that is not finite.
+    pub fn into_tensors(mut self) -> Result<HashMap<String, Tensor>, CheckpointError> {
+        let named: Vec<(String, Vec<usize>)> =
+            self.names().map(|name| (name.to_string(), self.shape(name).unwrap_or_default().to_vec())).collect();
+        named.into_iter().map(|(name, shape)| Ok((name.clone(), self.take(&name, &shape)?))).collect()
+    }
+
     /// Forgets the tensors whose name matches: what a file may hold and the model has no use for, such as
     /// the `position_ids` in old files of the HuggingFace hub.
     pub fn drop_matching(&mut self, unneeded: impl Fn(&str) -> bool) {

@@ -1,1 +1,208 @@
-//! CLIPSeg as published (Lueddecke & Ecker, CVPR 2022), with VLSM adapters.
+//! CLIPSeg as published (Lüddecke & Ecker, CVPR 2022, arXiv 2112.10003), with VLSM adapters.
+//!
+//! A vision transformer, a text transformer, and a small decoder that reads a few vision layers
+//! and is steered by the prompt. Everything is a function of named weights, so the same code
+//! loads a checkpoint (frozen) and trains one (variables).
+
+mod adapter;
+mod block;
+mod config;
+mod decoder;
+mod open;
+mod parameters;
+mod text;
+mod vision;
+
+use std::path::PathBuf;
+
+use candle_core::{DType, Device, Tensor, Var};
+
+use adapter::Adapters;
+pub use adapter::{AdapterKind, AdapterScope};
+pub use config::{ClipSegConfig, TextConfig, VisionConfig, parse_preprocessor};
+use decoder::Decoder;
+pub use open::Parts;
+pub use parameters::Parameters;
+use text::TextTower;
+use vision::VisionTower;
+
+use super::checkpoint::CheckpointError;
+use super::tokenizer::{Tokenizer, TokenizerError};
+use super::{Conditioning, ModelError, Preprocess, SegmentationModel};
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file could not be read.
+    #[error("{}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    /// A file is not the JSON it should be.
+    #[error("{}: {source}", path.display())]
+    Json { path: PathBuf, source: serde_json::Error },
+    /// A value that no CLIPSeg can have.
+    #[error("{}: {key}: {reason}", path.display())]
+    Config { path: PathBuf, key: &'static str, reason: String },
+    /// The folder lacks a file.
+    #[error("{}: found none of {wanted}: a model folder needs one", path.display())]
+    Missing { path: PathBuf, wanted: &'static str },
+    /// A weights file is damaged or does not fit the configuration.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The tokenizer files are damaged or missing.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// The network: a function of its weights, without tokenizer and preprocessing.
+#[derive(Debug, Clone)]
+pub struct Network {
+    vision: VisionTower,
+    text: TextTower,
+    decoder: Decoder,
+    adapters: Adapters,
+    extract_layers: Vec<usize>,
+}
+
+/// Everything a forward pass makes on its way, for comparison with a reference.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    /// `[1, tokens, width]` at the size of the input.
+    pub position_embedding: Tensor,
+    /// `[batch, tokens, width]` after the first norm, then after each vision layer that is run.
+    pub hidden: Vec<Tensor>,
+    /// `[batch, tokens, reduce_dim]` after each decoder layer.
+    pub decoder: Vec<Tensor>,
+    /// `[batch, height, width]`
+    pub logits: Tensor,
+}
+
+impl Network {
+    /// Builds the network from named weights, without adapters.
+    ///
+    /// # Errors
+    /// A missing or mis-shaped tensor.
+    pub fn build(config: &ClipSegConfig, from: &mut dyn Parameters) -> Result<Self, CheckpointError> {
+        Ok(Self {
+            vision: VisionTower::load(from, config)?,
+            text: TextTower::load(from, config)?,
+            decoder: Decoder::load(from, config)?,
+            adapters: Adapters::default(),
+            extract_layers: config.extract_layers.clone(),
+        })
+    }
+
+    /// The same network with the adapters of a scope.
+    ///
+    /// # Errors
+    /// A missing or mis-shaped tensor.
+    pub fn with_adapters(
+        mut self,
+        config: &ClipSegConfig,
+        scope: &AdapterScope,
+        from: &mut dyn Parameters,
+    ) -> Result<Self, CheckpointError> {
+        self.adapters = Adapters::scoped(scope, from, config)?;
+        Ok(self)
+    }
+
+    /// The conditional embedding `[projection_dim]` of unpadded token ids.
+    ///
+    /// # Errors
+    /// Ids outside the vocabulary or beyond the longest position.
+    pub fn encode(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
+        self.text.forward(ids, &self.adapters)
+    }
+
+    /// All states from `pixel_values` `[batch, 3, size, size]` and `[batch, projection_dim]`.
+    ///
+    /// # Errors
+    /// An input that patches do not divide, or that is not square.
+    pub fn forward(&self, pixel_values: &Tensor, conditional: &Tensor) -> candle_core::Result<Trace> {
+        let (_, _, height, width) = pixel_values.dims4()?;
+        if height != width {
+            candle_core::bail!("CLIPSeg's decoder takes square inputs, not {height}x{width}");
+        }
+        let hidden = self.vision.forward(pixel_values, &self.adapters)?;
+        let extracted: Vec<Tensor> = self.extract_layers.iter().map(|i| hidden[i + 1].clone()).collect();
+        let decoded = self.decoder.forward(&self.adapters.extracted(&extracted)?, conditional)?;
+        let grid = (hidden[0].dim(1)? - 1).isqrt();
+        let position_embedding = self.vision.position_embedding(grid, grid)?;
+        Ok(Trace { position_embedding, hidden, decoder: decoded.states, logits: decoded.logits })
+    }
+}
+
+/// A loaded CLIPSeg.
+pub struct ClipSeg {
+    name: String,
+    network: Network,
+    tokenizer: Tokenizer,
+    max_tokens: usize,
+    preprocess: Preprocess,
+    device: Device,
+}
+
+impl ClipSeg {
+    /// Token ids of a prompt, with start and end, unpadded.
+    ///
+    /// # Errors
+    /// A prompt that cannot be tokenised.
+    pub fn tokens(&self, prompt: &str) -> Result<Vec<u32>, ModelError> {
+        self.tokenizer
+            .encode(prompt, self.max_tokens)
+            .map_err(|e| ModelError::Prompt { prompt: prompt.into(), reason: e.to_string() })
+    }
+
+    /// The forward pass with all its states.
+    ///
+    /// # Errors
+    /// Shapes that do not fit the model.
+    pub fn trace(&self, pixel_values: &Tensor, prompts: &[Conditioning]) -> Result<Trace, ModelError> {
+        let rows: Vec<&Tensor> = prompts.iter().map(|p| &p.0).collect();
+        let pixel_values = pixel_values.to_dtype(self.dtype())?;
+        Ok(self.network.forward(&pixel_values, &Tensor::stack(&rows, 0)?)?)
+    }
+
+    /// The floating-point type of the weights.
+    pub fn dtype(&self) -> DType {
+        self.network.text.dtype()
+    }
+}
+
+impl SegmentationModel for ClipSeg {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn prepare_prompt(&self, prompt: &str) -> Result<Conditioning, ModelError> {
+        Ok(Conditioning(self.network.encode(&self.tokens(prompt)?)?.detach()))
+    }
+
+    fn logits(&self, pixel_values: &Tensor, prompts: &[Conditioning]) -> Result<Tensor, ModelError> {
+        Ok(self.trace(pixel_values, prompts)?.logits)
+    }
+
+    fn logits_and_vjp(
+        &self,
+        pixel_values: &Tensor,
+        prompts: &[Conditioning],
+        cotangent: &mut dyn FnMut(&Tensor) -> Result<Tensor, ModelError>,
+    ) -> Result<(Tensor, Tensor), ModelError> {
+        let x = Var::from_tensor(&pixel_values.to_dtype(self.dtype())?.detach())?;
+        let logits = self.logits(x.as_tensor(), prompts)?;
+        let seed = cotangent(&logits.detach())?.detach();
+        let mut gradients = (&logits * seed)?.sum_all()?.backward()?;
+        let gradient = gradients.remove(x.as_tensor()).ok_or(ModelError::Gradient("missing"))?;
+        Ok((logits.detach(), gradient.detach()))
+    }
+}
