@@ -1,7 +1,7 @@
 //! Text to token ids: CLIP's byte-level BPE.
 //!
-//! A prompt is normalised (NFC, runs of white space become one space, lower case) and cut into words by
-//! [`WORD`]. The UTF-8 bytes of a word are spelled with 256 printable characters, the last of which carries
+//! A prompt is normalised (NFC, runs of white space become one space, lower case) and cut into words.
+//! The UTF-8 bytes of a word are spelled with 256 printable characters, the last of which carries
 //! the suffix `</w>`, and pairs are merged in the order in which they were learned. The ids stand between
 //! `<|startoftext|>` and `<|endoftext|>`.
 //!

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{CheckpointError, safetensors};
+use super::{CheckpointError, pytorch, safetensors};
 
 /// The tensors of a checkpoint that have not been taken yet.
 #[derive(Debug)]
@@ -31,9 +31,7 @@ impl Weights {
         file.rewind().map_err(io)?;
         let tensors = match Kind::of(&head) {
             Ok(Kind::Safetensors) => safetensors::read(path, file)?,
-            Ok(Kind::PyTorch) => {
-                return Err(CheckpointError::format(path, "a PyTorch archive: convert it to safetensors first"));
-            }
+            Ok(Kind::PyTorch) => pytorch::read(path, file)?,
             Err(reason) => return Err(CheckpointError::format(path, reason)),
         };
         Ok(Self { source: path.to_owned(), tensors })
@@ -229,7 +227,7 @@ mod tests {
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git lfs pull"),
             (b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "torch.save(torch.load("),
             (b"<!doctype html><html>not found</html>", "neither safetensors nor"),
-            (b"PK\x03\x04 and then nothing", "safetensors"),
+            (b"PK\x03\x04 and then nothing", "truncated"),
         ];
         for (bytes, wanted) in cases {
             let path = folder.path().join("model.bin");
