@@ -97,8 +97,8 @@ fn cotangent(logits: &Tensor, queries: &[Query]) -> Result<(Tensor, Tensor), Mod
 
 /// Whether all values of each row are finite.
 fn finite(x: &Tensor) -> candle_core::Result<Vec<bool>> {
-    // A finite number minus itself is zero; infinities and NaN give NaN, which a sum keeps.
-    let doubts = (x - x)?.flatten_from(1)?.sum(1)?.to_vec1::<f32>()?;
+    // A finite number times zero is zero; infinities and NaN give NaN, which a sum keeps.
+    let doubts = (x * 0.)?.flatten_from(1)?.sum(1)?.to_vec1::<f32>()?;
     Ok(doubts.into_iter().map(|doubt| doubt == 0.).collect())
 }
 

@@ -110,11 +110,16 @@ impl Scheduler {
         self.answer(logits);
     }
 
-    /// Answers questions of one kind in one call of the model.
+    /// Answers questions of one kind in one call of the model, if they fit.
     ///
-    /// If that fails it is tried again in halves, until the row that is to blame stands alone: a bad prompt or an
+    /// If the call fails it is tried again in halves, until the row that is to blame stands alone: a bad prompt or an
     /// image that overflows must not stop its neighbours, and half a batch may fit into the device's memory.
     fn answer(&mut self, mut queries: Vec<Query>) {
+        if queries.len() > self.max_batch {
+            let rest = queries.split_off(self.max_batch);
+            self.answer(queries);
+            return self.answer(rest);
+        }
         let rows = queries.len();
         if rows == 0 {
             return;
