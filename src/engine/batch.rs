@@ -1,0 +1,108 @@
+//! One call of the model for several rows.
+
+use std::sync::mpsc::SyncSender;
+
+use candle_core::Tensor;
+
+use super::CancelToken;
+use crate::loss::{self, Loss, LossError};
+use crate::model::{Conditioning, ModelError, SegmentationModel};
+use crate::oracle::OracleError;
+
+/// A row's question about a network input.
+pub(super) struct Query {
+    /// `[3, size, size]`, resized and normalised, on the model's device.
+    pub(super) pixel_values: Tensor,
+    pub(super) conditioning: Conditioning,
+    /// The loss and its target `[size, size]` if the gradient is wanted too.
+    pub(super) gradient_of: Option<(Loss, Tensor)>,
+    pub(super) cancel: CancelToken,
+    pub(super) reply: SyncSender<Result<Reply, OracleError>>,
+}
+
+impl Query {
+    pub(super) fn answer(self, answer: Result<Reply, OracleError>) {
+        // A row that is gone needs no answer.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// The answer to a [`Query`]; its tensors share no memory with those of other rows.
+pub(super) struct Reply {
+    /// `[size, size]`.
+    pub(super) logits: Tensor,
+    /// The loss and its gradient with respect to `pixel_values`, if wanted.
+    pub(super) gradient: Option<(f32, Tensor)>,
+}
+
+/// Answers rows that all want a gradient, or that all want logits only.
+///
+/// # Errors
+/// What failed for the batch as a whole. A row whose own numbers are not finite has its own error.
+pub(super) fn run(
+    model: &dyn SegmentationModel,
+    queries: &[Query],
+) -> Result<Vec<Result<Reply, OracleError>>, ModelError> {
+    let inputs: Vec<&Tensor> = queries.iter().map(|query| &query.pixel_values).collect();
+    let pixel_values = Tensor::stack(&inputs, 0)?;
+    let prompts: Vec<Conditioning> = queries.iter().map(|query| query.conditioning.clone()).collect();
+    if queries.iter().any(|query| query.gradient_of.is_none()) {
+        let logits = model.logits(&pixel_values, &prompts)?;
+        return (0..queries.len()).map(|i| Ok(Ok(Reply { logits: own(&logits, i)?, gradient: None }))).collect();
+    }
+
+    let mut losses = None;
+    let (logits, gradients) = model.logits_and_vjp(&pixel_values, &prompts, &mut |logits| {
+        let (values, cotangent) = cotangent(logits, queries)?;
+        losses = Some(values);
+        Ok(cotangent)
+    })?;
+    let (Some(losses), true) = (losses, gradients.dims() == pixel_values.dims()) else {
+        return Err(ModelError::Gradient("missing"));
+    };
+    // Read back only now that the backward pass is queued: reading waits for the device.
+    let losses = losses.to_vec1::<f32>()?;
+    let finite = finite(&gradients)?;
+    (0..queries.len())
+        .map(|i| {
+            if !(finite[i] && losses[i].is_finite()) {
+                return Ok(Err(OracleError::Gradient("not finite".into())));
+            }
+            Ok(Ok(Reply { logits: own(&logits, i)?, gradient: Some((losses[i], own(&gradients, i)?)) }))
+        })
+        .collect()
+}
+
+/// Each row's loss `[batch]`, and the gradient of each with respect to its own logits, `[batch, size, size]`.
+///
+/// Neighbours with the same loss share its evaluation, but never a sum.
+fn cotangent(logits: &Tensor, queries: &[Query]) -> Result<(Tensor, Tensor), ModelError> {
+    let wanted: Vec<&(Loss, Tensor)> = queries.iter().filter_map(|query| query.gradient_of.as_ref()).collect();
+    let (mut values, mut slopes) = (Vec::new(), Vec::new());
+    let mut first = 0;
+    for group in wanted.chunk_by(|a, b| a.0 == b.0) {
+        let targets: Vec<&Tensor> = group.iter().map(|(_, target)| target).collect();
+        let logits = logits.narrow(0, first, group.len())?;
+        let (losses, slope) =
+            loss::gradient(group[0].0, &logits, &Tensor::stack(&targets, 0)?).map_err(|error| match error {
+                LossError::NoGradient(_) => ModelError::Gradient("missing at the logits"),
+                LossError::Tensor(error) => ModelError::Tensor(error),
+            })?;
+        values.push(losses);
+        slopes.push(slope);
+        first += group.len();
+    }
+    Ok((Tensor::cat(&values, 0)?, Tensor::cat(&slopes, 0)?))
+}
+
+/// Whether all values of each row are finite.
+fn finite(x: &Tensor) -> candle_core::Result<Vec<bool>> {
+    // A finite number times zero is zero; infinities and NaN give NaN, which a sum keeps.
+    let doubts = (x * 0.)?.flatten_from(1)?.sum(1)?.to_vec1::<f32>()?;
+    Ok(doubts.into_iter().map(|doubt| doubt == 0.).collect())
+}
+
+/// A copy of row `i`: a view would keep the whole batch in memory for as long as one row keeps its answer.
+fn own(batch: &Tensor, i: usize) -> candle_core::Result<Tensor> {
+    batch.detach().get(i)?.force_contiguous()
+}

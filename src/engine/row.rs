@@ -1,0 +1,128 @@
+//! One attack's access to the engine.
+
+use std::sync::mpsc::sync_channel;
+
+use candle_core::{DType, Tensor, bail};
+
+use super::batch::{Query, Reply};
+use super::thread::Command;
+use super::{CancelToken, Objective, Seat};
+use crate::loss::Loss;
+use crate::model::Conditioning;
+use crate::oracle::{Answer, Oracle, OracleError};
+
+/// What the points are that an attack asks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// The image `[3, h, w]` in [0, 1] at its own size; resizing and normalising belong to what is differentiated.
+    Pixels,
+    /// The network's input `[3, size, size]`, resized and normalised.
+    PixelValues,
+}
+
+/// What a row is about.
+#[derive(Debug, Clone)]
+pub struct RowSpec {
+    /// The prompt, from [`super::Engine::prepare`].
+    pub conditioning: Conditioning,
+    /// What the attack is after.
+    pub objective: Objective,
+    /// What the points are that the attack asks about.
+    pub space: Space,
+    /// Stops the attack at its next question.
+    pub cancel: CancelToken,
+}
+
+/// An open row: answers questions one at a time, each in a batch with those of other rows.
+#[derive(Debug)]
+pub struct Row {
+    spec: RowSpec,
+    seat: Seat,
+}
+
+impl Row {
+    pub(super) fn new(seat: Seat, mut spec: RowSpec) -> Result<Self, OracleError> {
+        let input = seat.0.input();
+        let target = &spec.objective.target;
+        if target.dims() != [input.height, input.width] {
+            let (found, height, width) = (target.dims(), input.height, input.width);
+            let text = format!("the target mask is {found:?}: resize it to the network's {height}x{width}");
+            return Err(OracleError::Model(text));
+        }
+        spec.objective.target = target.detach().to_dtype(DType::F32)?.to_device(seat.0.device())?;
+        Ok(Self { spec, seat })
+    }
+
+    /// Asks about `x` and waits for the answer.
+    fn ask(&self, x: &Tensor, gradient_of: Option<(Loss, Tensor)>) -> Result<Reply, OracleError> {
+        if self.spec.cancel.is_cancelled() {
+            return Err(OracleError::Cancelled);
+        }
+        let shared = &self.seat.0.0;
+        let (reply, answer) = sync_channel(1);
+        let query = Query {
+            pixel_values: self.pixel_values(x)?,
+            conditioning: self.spec.conditioning.clone(),
+            gradient_of,
+            cancel: self.spec.cancel.clone(),
+            reply,
+        };
+        let stopped = || OracleError::Model(shared.why_stopped());
+        shared.inbox.send(Command::Query(query)).map_err(|_| stopped())?;
+        answer.recv().map_err(|_| stopped())?
+    }
+
+    /// The network's input for a point.
+    fn pixel_values(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let (channels, height, width) = x.dims3()?;
+        if channels != 3 || x.dtype() != DType::F32 {
+            bail!("a point must be [3, height, width] in f32, found {:?} in {:?}", x.dims(), x.dtype());
+        }
+        let input = self.seat.0.input();
+        let x = x.detach().to_device(self.seat.0.device())?;
+        match self.spec.space {
+            Space::Pixels => input.forward(&x),
+            Space::PixelValues if (height, width) == (input.height, input.width) => Ok(x),
+            Space::PixelValues => {
+                bail!("the network's input is {}x{}, found {height}x{width}", input.height, input.width)
+            }
+        }
+    }
+
+    /// A gradient with respect to the network's input, as one with respect to `x`.
+    fn pull_back(&self, gradient: &Tensor, x: &Tensor) -> candle_core::Result<Tensor> {
+        let (_, height, width) = x.dims3()?;
+        let gradient = match self.spec.space {
+            Space::Pixels => self.seat.0.input().pull_back(gradient, (height, width))?,
+            Space::PixelValues => gradient.clone(),
+        };
+        (gradient * f64::from(self.spec.objective.goal.sign()))?.to_device(x.device())
+    }
+}
+
+impl Oracle for Row {
+    fn loss(&mut self, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
+        let logits = self.ask(x, None)?.logits;
+        let Objective { loss, target, goal } = &self.spec.objective;
+        let value = loss.value(&logits, target)?.to_scalar::<f32>()?;
+        if !value.is_finite() {
+            return Err(OracleError::Model(format!("the {loss} loss is {value}: the model's logits are not usable")));
+        }
+        Ok((goal.sign() * value, logits.to_device(x.device())?))
+    }
+
+    fn loss_and_gradient(&mut self, x: &Tensor) -> Result<Answer, OracleError> {
+        let Objective { loss, target, goal } = &self.spec.objective;
+        let reply = self.ask(x, Some((*loss, target.clone())))?;
+        let (value, gradient) = reply.gradient.ok_or_else(|| OracleError::Gradient("missing".into()))?;
+        Ok(Answer {
+            loss: goal.sign() * value,
+            gradient: self.pull_back(&gradient, x)?,
+            logits: reply.logits.to_device(x.device())?,
+        })
+    }
+
+    fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
+        Ok(self.ask(x, None)?.logits.to_device(x.device())?)
+    }
+}
