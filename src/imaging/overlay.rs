@@ -14,7 +14,7 @@ pub const REFERENCE: Colour = [0, 158, 115];
 /// The prediction on the original: sky blue.
 pub const CLEAN: Colour = [86, 180, 233];
 /// The prediction on the adversarial image: vermilion.
-pub const ADVERSARIAL: Colour = [230, 94, 20];
+pub const ADVERSARIAL: Colour = [213, 94, 0];
 
 const BACKGROUND: Colour = [255; 3];
 const INK: Colour = [0; 3];
