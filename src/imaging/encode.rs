@@ -1,11 +1,27 @@
-//! Writing pictures: PNG, without loss.
+//! From pixels to the bytes of a file.
 
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use image::{ExtendedColorType, ImageEncoder, codecs::png};
+use image::codecs::{jpeg, png};
+use image::{ExtendedColorType, ImageEncoder, ImageResult};
 
-use super::{Image, ImagingError, Mask};
+use super::{Container, Image, ImagingError, Mask};
+
+/// JPEG quality, the default of libjpeg and PIL.
+pub const JPEG_QUALITY: u8 = 75;
+
+/// The image in the given container: [`png`], or [`jpeg`] at [`JPEG_QUALITY`].
+///
+/// # Errors
+/// [`ImagingError::Encode`] if a side is longer than the container allows.
+pub fn image(image: &Image, container: Container) -> Result<Vec<u8>, ImagingError> {
+    match container {
+        Container::Png => png(image),
+        Container::Jpeg => jpeg(image, JPEG_QUALITY),
+    }
+}
 
 /// The image as an 8-bit RGB PNG.
 ///
@@ -13,6 +29,20 @@ use super::{Image, ImagingError, Mask};
 /// [`ImagingError::Encode`] if a side is longer than PNG allows.
 pub fn png(image: &Image) -> Result<Vec<u8>, ImagingError> {
     encode_png(image.rgb(), (image.width(), image.height()), ExtendedColorType::Rgb8)
+}
+
+/// The image as a baseline JPEG of a quality from 1 to 100.
+///
+/// Chroma is kept at full resolution (4:4:4), the only sampling of this encoder. PIL halves it both ways
+/// (4:2:0) by default and so loses more colour detail at the same quality.
+///
+/// # Errors
+/// [`ImagingError::Encode`] if a side is longer than 65 535 pixels.
+pub fn jpeg(image: &Image, quality: u8) -> Result<Vec<u8>, ImagingError> {
+    let mut bytes = Vec::new();
+    let encoder = jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
+    run(encoder, image.rgb(), (image.width(), image.height()), ExtendedColorType::Rgb8)?;
+    Ok(bytes)
 }
 
 /// The mask as an 8-bit grey PNG: 255 inside, 0 outside.
@@ -24,31 +54,55 @@ pub fn mask_png(mask: &Mask) -> Result<Vec<u8>, ImagingError> {
     encode_png(&levels, (mask.width(), mask.height()), ExtendedColorType::L8)
 }
 
+/// A map of probabilities in [0, 1], row-major, as an 8-bit grey PNG: 0 is black, 1 is white. Values
+/// outside are clamped, NaN becomes black.
+///
+/// # Errors
+/// [`ImagingError::Size`] unless there are `width * height` values and at least one; and as [`png`].
+pub fn probability_png(values: &[f32], (width, height): (usize, usize)) -> Result<Vec<u8>, ImagingError> {
+    let wanted = width * height;
+    if values.len() != wanted || wanted == 0 {
+        return Err(ImagingError::Size { what: "probability map", width, height, wanted, found: values.len() });
+    }
+    let levels: Vec<u8> = values.iter().map(|v| (v * 255.).round() as u8).collect();
+    encode_png(&levels, (width, height), ExtendedColorType::L8)
+}
+
 /// Writes `bytes` so that a reader sees the old file or the whole new one, never a part.
 ///
 /// # Errors
 /// [`ImagingError::Io`] with the path.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), ImagingError> {
+    static WRITES: AtomicU64 = AtomicU64::new(0);
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.partial", std::process::id()));
+    // No two writers, in this process or another, share a partial file.
+    name.push(format!(".{}.{}.partial", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     let partial = path.with_file_name(name);
     let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
     written.map_err(|source| {
-        // Nothing is lost if the partial file was never made.
+        // The first error is the one to report; the partial file may not even exist.
         let _ = std::fs::remove_file(&partial);
         ImagingError::Io { doing: "write", path: path.to_owned(), source }
     })
 }
 
-fn encode_png(
-    levels: &[u8],
-    (width, height): (usize, usize),
-    colour: ExtendedColorType,
-) -> Result<Vec<u8>, ImagingError> {
+fn encode_png(levels: &[u8], size: (usize, usize), colour: ExtendedColorType) -> Result<Vec<u8>, ImagingError> {
     let mut bytes = Cursor::new(Vec::new());
     let encoder =
         png::PngEncoder::new_with_quality(&mut bytes, png::CompressionType::Default, png::FilterType::Adaptive);
-    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    encoder.write_image(levels, side(width), side(height), colour).map_err(|e| ImagingError::Encode(e.to_string()))?;
+    run(encoder, levels, size, colour)?;
     Ok(bytes.into_inner())
+}
+
+fn run(
+    encoder: impl ImageEncoder,
+    levels: &[u8],
+    (width, height): (usize, usize),
+    colour: ExtendedColorType,
+) -> Result<(), ImagingError> {
+    let (Ok(w), Ok(h)) = (u32::try_from(width), u32::try_from(height)) else {
+        return Err(ImagingError::Encode(format!("{width}x{height} is too large for any container")));
+    };
+    let done: ImageResult<()> = encoder.write_image(levels, w, h, colour);
+    done.map_err(|e| ImagingError::Encode(e.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::ImagingError;
+use super::{Image, ImagingError};
 
 /// A binary mask, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,18 @@ impl Mask {
     /// Number of pixels in the mask.
     pub fn area(&self) -> usize {
         self.bits.iter().filter(|b| **b).count()
+    }
+
+    /// Refuses a mask of another size than its image.
+    ///
+    /// # Errors
+    /// [`ImagingError::Mismatch`] with both sizes.
+    pub fn check_fits(&self, image: &Image) -> Result<(), ImagingError> {
+        let (found, image) = ((self.width, self.height), (image.width(), image.height()));
+        if found != image {
+            return Err(ImagingError::Mismatch { what: "the mask", found, image });
+        }
+        Ok(())
     }
 
     /// Nearest-neighbour copy at another size; pixel centres are aligned as in PIL's `NEAREST`.
