@@ -1,0 +1,23 @@
+//! FGSM: the fast gradient sign method.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attack, AttackError, Problem, Tracker};
+use crate::oracle::Oracle;
+
+/// One step of the whole budget along the sign of the gradient, `x + epsilon sign(grad)`, or along the
+/// gradient itself for L2. Goodfellow, Shlens and Szegedy 2015, arXiv 1412.6572.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fgsm {}
+
+impl Attack for Fgsm {
+    fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
+        let ball = problem.ball();
+        let x = ball.clean();
+        let answer = oracle.loss_and_gradient(x)?;
+        log.visit(x, &answer)?;
+        let x = ball.project(&(x + (ball.direction(&answer.gradient)? * ball.radius())?)?)?;
+        log.finish(&x, oracle)
+    }
+}

@@ -1,0 +1,51 @@
+//! What the model says about one image, scored.
+
+use candle_core::Tensor;
+
+use crate::attack::{Aim, AttackError};
+use crate::imaging::Mask;
+use crate::model::upsample;
+
+/// The model's answer to one image and its scores.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// The objective; attacks raise it.
+    pub loss: f32,
+    /// DSC of the mask against the reference.
+    pub dsc: f64,
+    /// DSC of the mask against the target of a targeted attack.
+    pub target_dsc: Option<f64>,
+    /// The mask at the size of the reference: upsampled logits above 0.
+    pub mask: Mask,
+    /// The logits `[h, w]` at the network's own output size.
+    pub logits: Tensor,
+}
+
+impl Evaluation {
+    /// Scores an answer of the oracle at the size of `reference`.
+    ///
+    /// # Errors
+    /// [`AttackError::Loss`] for a loss that is not finite.
+    pub fn new(loss: f32, logits: &Tensor, reference: &Mask, aim: &Aim) -> Result<Self, AttackError> {
+        if !loss.is_finite() {
+            return Err(AttackError::Loss(loss));
+        }
+        let mask = Mask::from_logits(&upsample(logits, (reference.height(), reference.width()))?)?;
+        let target_dsc = aim.towards.then(|| dsc(&mask, &aim.mask));
+        Ok(Self { loss, dsc: dsc(&mask, reference), target_dsc, mask, logits: logits.clone() })
+    }
+
+    /// Whether an attacker prefers this answer: a higher DSC to the target if there is one, otherwise
+    /// a lower DSC; the loss decides between equals.
+    pub fn beats(&self, other: &Self) -> bool {
+        let score = |e: &Self| e.target_dsc.unwrap_or(-e.dsc);
+        score(self) > score(other) || (score(self) == score(other) && self.loss > other.loss)
+    }
+}
+
+/// The Dice similarity coefficient of two masks of one size; two empty masks agree: 1.
+fn dsc(a: &Mask, b: &Mask) -> f64 {
+    let both = a.bits().iter().zip(b.bits()).filter(|(a, b)| **a && **b).count();
+    let total = a.area() + b.area();
+    if total == 0 { 1. } else { 2. * both as f64 / total as f64 }
+}

@@ -1,0 +1,164 @@
+//! What all attacks share: budget, projection, random numbers, bookkeeping and the 8-bit file.
+//!
+//! [`run`] lets a method move through the [`Ball`](projection::Ball), keeps the best point by the
+//! metric, writes it as an 8-bit image that holds the budget, and asks the model once more about
+//! exactly that image: what is downloaded is what was measured.
+
+pub mod budget;
+pub mod evaluation;
+mod notes;
+pub mod problem;
+pub mod projection;
+pub mod quantise;
+pub mod queries;
+pub mod random;
+pub mod success;
+#[cfg(test)]
+mod tests;
+pub mod tracker;
+
+use candle_core::Tensor;
+
+use super::protocol::{Iterate, Space};
+use super::{AttackError, AttackSpec, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
+use crate::imaging::Image;
+use crate::oracle::Oracle;
+use quantise::Distance;
+use queries::{Counting, Normalised, Queries};
+use tracker::{At, Visited};
+
+/// The result of an attack on one image.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The clean image.
+    pub clean: Evaluation,
+    /// The clean image after the round trip through the file format, if that changes it.
+    pub clean_reread: Option<Evaluation>,
+    /// The adversarial point before rounding, `[3, h, w]` in fractions of full scale. It may leave
+    /// [0, 1] under a protocol that does not clamp.
+    pub float: Tensor,
+    /// What the model says about `float`.
+    pub float_evaluation: Evaluation,
+    /// When `float` was visited.
+    pub float_at: At,
+    /// The adversarial image as it is read back from its file.
+    pub file: Image,
+    /// What the model says about `file`.
+    pub file_evaluation: Evaluation,
+    /// When the point that was rounded to `file` was visited.
+    pub file_at: At,
+    /// How far `file` is from the clean image, in levels.
+    pub distance: Distance,
+    /// Whether `file` is within the budget and the region; a lossy file format may leave both.
+    pub within_budget: bool,
+    /// The budget in all units.
+    pub budget: Echo,
+    /// Every visited point.
+    pub records: Vec<StepRecord>,
+    /// How often the attack began anew.
+    pub restarts: usize,
+    /// How often the model was asked, the checks of the harness included.
+    pub queries: Queries,
+    /// What the reader should know before trusting the numbers.
+    pub notes: Vec<String>,
+    /// Whether the attack succeeded, judged on `file`.
+    pub success: Success,
+}
+
+/// Runs an attack on a problem and measures what comes of it.
+///
+/// The oracle takes images `[3, h, w]` in [0, 1] in every protocol; its objective is that of
+/// [`Problem::aim`]. `progress` is told about every step.
+///
+/// # Errors
+/// Parameters that make no sense, and all errors of the oracle, such as a cancellation.
+pub fn run(
+    spec: &AttackSpec,
+    problem: &Problem,
+    oracle: &mut dyn Oracle,
+    progress: &mut dyn FnMut(&StepRecord),
+) -> Result<Outcome, AttackError> {
+    let preprocess = &problem.setup().preprocess;
+    match problem.setup().choices.space {
+        Space::Pixel => run_in_space(spec, problem, &mut Counting::new(oracle), progress),
+        Space::Normalised => {
+            run_in_space(spec, problem, &mut Counting::new(&mut Normalised::new(oracle, preprocess)), progress)
+        }
+    }
+}
+
+fn run_in_space(
+    spec: &AttackSpec,
+    problem: &Problem,
+    oracle: &mut Counting,
+    progress: &mut dyn FnMut(&StepRecord),
+) -> Result<Outcome, AttackError> {
+    let attack = spec.attack();
+    attack.check()?;
+    let setup = problem.setup();
+    let clean = problem.evaluate(&setup.image, oracle)?;
+    let reread = (setup.reread)(&setup.image)?;
+    let clean_reread = if reread == setup.image { None } else { Some(problem.evaluate(&reread, oracle)?) };
+
+    let mut log = Tracker::new(problem, progress);
+    for restart in 0..attack.restarts() {
+        log.begin(restart);
+        attack.run(problem, oracle, &mut log)?;
+    }
+    let (records, best, last) = log.into_parts().ok_or_else(|| AttackError::Parameter {
+        name: "method",
+        value: spec.method().into(),
+        rule: "it has to finish at least one point",
+    })?;
+    let saved = save_better(problem, oracle, &best, &last)?;
+
+    let distance = Distance::between(&setup.image, &saved.image);
+    let mut outcome = Outcome {
+        success: problem.criterion().judge(&clean, &saved.evaluation),
+        clean,
+        clean_reread,
+        float: problem.to_unit01(&best.x)?,
+        float_evaluation: best.evaluation,
+        float_at: best.at,
+        within_budget: problem.lattice().admits(&setup.image, &saved.image),
+        file: saved.image,
+        file_evaluation: saved.evaluation,
+        file_at: saved.at,
+        distance,
+        budget: setup.budget.echo(&setup.preprocess.std),
+        records,
+        restarts: attack.restarts(),
+        queries: oracle.queries,
+        notes: attack.notes(problem),
+    };
+    outcome.notes.extend(notes::on(problem, &outcome));
+    Ok(outcome)
+}
+
+/// A point as it is read back from its file.
+struct Saved {
+    at: At,
+    image: Image,
+    evaluation: Evaluation,
+}
+
+/// Rounding may spoil the best point more than the last one: writes both, asks the model about both
+/// files and keeps the better.
+fn save_better(
+    problem: &Problem,
+    oracle: &mut dyn Oracle,
+    best: &Visited,
+    last: &Visited,
+) -> Result<Saved, AttackError> {
+    let mut save = |visited: &Visited| -> Result<Saved, AttackError> {
+        let image = problem.to_file(&visited.x)?;
+        let evaluation = problem.evaluate(&image, oracle)?;
+        Ok(Saved { at: visited.at, image, evaluation })
+    };
+    let saved = save(best)?;
+    if best.at == last.at || problem.setup().choices.iterate == Iterate::Last {
+        return Ok(saved);
+    }
+    let other = save(last)?;
+    Ok(if other.evaluation.beats(&saved.evaluation) { other } else { saved })
+}

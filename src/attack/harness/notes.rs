@@ -1,0 +1,38 @@
+//! An attack that cannot be trusted says so.
+
+use super::{Outcome, Problem};
+use crate::attack::protocol::Clamp;
+
+/// From this share of exact zeros on, a gradient is called masked.
+const MASKED: f64 = 0.5;
+
+/// What the reader should know before trusting an outcome.
+pub fn on(problem: &Problem, outcome: &Outcome) -> Vec<String> {
+    let mut notes = vec![];
+    let clamped = problem.setup().choices.clamp == Clamp::EveryStep;
+    if clamped && problem.lattice().is_a_point() {
+        let levels = outcome.budget.pixel255;
+        notes.push(format!("epsilon is {levels:.2} of 255 levels, less than one: no 8-bit file can be changed"));
+    }
+    if !outcome.within_budget {
+        notes.push("rounding or the file format carried the saved image out of the budget or the region".into());
+    }
+    if outcome.clean_reread.is_some() {
+        notes.push("the file format alone changes the clean image: compare with the clean image read back".into());
+    }
+    let shares = outcome.records.iter().filter_map(|record| record.zero_gradient_share);
+    let masked = shares.clone().filter(|share| *share >= MASKED).count();
+    if masked > 0 {
+        let asked = shares.count();
+        notes.push(format!(
+            "in {masked} of {asked} gradients at least half of the entries were exactly 0: the gradient may be masked"
+        ));
+    }
+    if !outcome.file_evaluation.beats(&outcome.clean) {
+        notes.push("the saved image is no stronger than the clean one".into());
+    }
+    if outcome.success.met_by_clean_image {
+        notes.push("the clean image already meets the criterion: success says nothing about the attack".into());
+    }
+    notes
+}

@@ -1,0 +1,213 @@
+//! One image under one threat model: all that an attack needs besides the oracle.
+
+use candle_core::{Device, Tensor};
+
+use super::budget::{Budget, Epsilon, Unit};
+use super::evaluation::Evaluation;
+use super::projection::Ball;
+use super::quantise::Lattice;
+use super::random::RandomSource;
+use super::success::Criterion;
+use crate::attack::protocol::{Choices, Clamp, Protocol, Resolution, Space};
+use crate::attack::{Aim, AttackError, Goal};
+use crate::imaging::{Image, ImagingError, Mask};
+use crate::model::Preprocess;
+use crate::oracle::Oracle;
+
+/// What is read back when an image is written to its file format: the image itself if nothing is lost.
+pub type Reread = fn(&Image) -> Result<Image, ImagingError>;
+
+/// A request, before it is checked. All images and masks have one size.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The clean image.
+    pub image: Image,
+    /// What the model should have answered; scores are taken at its size.
+    pub reference: Mask,
+    /// How far the image may be changed.
+    pub budget: Budget,
+    /// The network's input, for its mean, standard deviation and size.
+    pub preprocess: Preprocess,
+    /// The wrong answer that counts; untargeted unless set.
+    pub goal: Goal,
+    /// When the attack has succeeded; the goal's default unless set.
+    pub criterion: Option<Criterion>,
+    /// The pixels that may change; all unless set.
+    pub region: Option<Mask>,
+    /// The seed of all random numbers; 0 unless set.
+    pub seed: u64,
+    /// The protocol's choices; [`Protocol::Default`] unless set.
+    pub choices: Choices,
+    /// The round trip through the file format; lossless unless set.
+    pub reread: Reread,
+}
+
+impl Setup {
+    /// A request in which all that has a default has it.
+    pub fn new(image: Image, reference: Mask, budget: Budget, preprocess: Preprocess) -> Self {
+        Self {
+            image,
+            reference,
+            budget,
+            preprocess,
+            goal: Goal::Untargeted,
+            criterion: None,
+            region: None,
+            seed: 0,
+            choices: Protocol::Default.choices(),
+            reread: |image| Ok(image.clone()),
+        }
+    }
+
+    fn check_sizes(&self) -> Result<(), AttackError> {
+        let (width, height) = (self.image.width(), self.image.height());
+        let masks = [("reference mask", Some(&self.reference)), ("allowed region", self.region.as_ref())];
+        for (what, mask) in masks.into_iter().filter_map(|(what, mask)| Some((what, mask?))) {
+            if (mask.width(), mask.height()) != (width, height) {
+                let found = (mask.width(), mask.height());
+                return Err(AttackError::Size { what, found, wanted: (width, height) });
+            }
+        }
+        let network = (self.preprocess.width, self.preprocess.height);
+        if self.choices.score_at == Resolution::Network && (width, height) != network {
+            return Err(AttackError::Size { what: "image of this protocol", found: (width, height), wanted: network });
+        }
+        Ok(())
+    }
+}
+
+/// A checked request on a device.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    setup: Setup,
+    aim: Aim,
+    criterion: Criterion,
+    ball: Ball,
+    random: RandomSource,
+}
+
+impl Problem {
+    /// Checks a request and puts its tensors on `device`.
+    ///
+    /// # Errors
+    /// Sizes that differ, a budget beyond full scale, a region without a pixel, a criterion that does
+    /// not fit the goal.
+    pub fn new(setup: Setup, device: &Device) -> Result<Self, AttackError> {
+        setup.check_sizes()?;
+        setup.budget.check(setup.image.rgb().len(), &setup.preprocess.std)?;
+        if setup.region.as_ref().is_some_and(|region| region.area() == 0) {
+            return Err(AttackError::Parameter {
+                name: "allowed region",
+                value: "empty".into(),
+                rule: "allow at least one pixel, or leave it out to allow all",
+            });
+        }
+        let aim = setup.goal.aim(&setup.reference, setup.region.as_ref())?;
+        let criterion = setup.criterion.unwrap_or(Criterion::default_for(aim.towards));
+        criterion.check(aim.towards)?;
+        let clean = to_space(&setup, &setup.image, device)?;
+        let radius = setup.budget.epsilon.in_unit(space_unit(&setup), &setup.preprocess.std);
+        let region = setup.region.as_ref().map(|region| region.to_tensor(device)).transpose()?;
+        let range = match (setup.choices.space, setup.choices.clamp) {
+            (Space::Pixel, Clamp::EveryStep) => Some((0., 1.)),
+            _ => None,
+        };
+        let ball = Ball::new(&clean, (setup.budget.norm, radius), region.as_ref(), range)?;
+        let random = RandomSource::new(setup.seed, &setup.image);
+        Ok(Self { setup, aim, criterion, ball, random })
+    }
+
+    /// The request.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The mask to leave or to reach.
+    pub fn aim(&self) -> &Aim {
+        &self.aim
+    }
+
+    /// When the attack has succeeded.
+    pub fn criterion(&self) -> Criterion {
+        self.criterion
+    }
+
+    /// The images within reach, in the space the attack works in.
+    pub fn ball(&self) -> &Ball {
+        &self.ball
+    }
+
+    /// The random numbers of this image.
+    pub fn random(&self) -> &RandomSource {
+        &self.random
+    }
+
+    /// A distance in the space the attack works in.
+    pub fn length(&self, distance: Epsilon) -> f64 {
+        distance.in_unit(space_unit(&self.setup), &self.setup.preprocess.std)
+    }
+
+    /// The budget in whole levels of the 8-bit file.
+    pub fn lattice(&self) -> Lattice<'_> {
+        let Setup { budget, preprocess, region, .. } = &self.setup;
+        let levels = budget.epsilon.in_unit(Unit::Pixel255, &preprocess.std);
+        Lattice { norm: budget.norm, levels, region: region.as_ref() }
+    }
+
+    /// `x` of the attack's space as values of full scale 1; outside [0, 1] where nothing was clamped.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn to_unit01(&self, x: &Tensor) -> Result<Tensor, AttackError> {
+        match self.setup.choices.space {
+            Space::Pixel => Ok(x.clone()),
+            Space::Normalised => Ok(self.setup.preprocess.denormalise(x)?),
+        }
+    }
+
+    /// What is read back from the file that holds `x`: rounded within the budget if the protocol
+    /// clamps every step, otherwise rounded and clamped only, then through the file format.
+    ///
+    /// # Errors
+    /// A tensor of another shape, a file format that failed.
+    pub fn to_file(&self, x: &Tensor) -> Result<Image, AttackError> {
+        let unit01 = self.to_unit01(x)?;
+        let rounded = match self.setup.choices.clamp {
+            Clamp::EveryStep => self.lattice().round(&self.setup.image, &unit01)?,
+            Clamp::OnSaving => Image::from_tensor(&unit01)?,
+        };
+        Ok((self.setup.reread)(&rounded)?)
+    }
+
+    /// Asks the model about an 8-bit image.
+    ///
+    /// # Errors
+    /// Those of the oracle, and a loss that is not finite.
+    pub fn evaluate(&self, image: &Image, oracle: &mut dyn Oracle) -> Result<Evaluation, AttackError> {
+        let (loss, logits) = oracle.loss(&to_space(&self.setup, image, self.ball.clean().device())?)?;
+        self.score(loss, &logits)
+    }
+
+    /// Scores an answer of the oracle.
+    ///
+    /// # Errors
+    /// A loss that is not finite.
+    pub fn score(&self, loss: f32, logits: &Tensor) -> Result<Evaluation, AttackError> {
+        Evaluation::new(loss, logits, &self.setup.reference, &self.aim)
+    }
+}
+
+fn space_unit(setup: &Setup) -> Unit {
+    match setup.choices.space {
+        Space::Pixel => Unit::Unit01,
+        Space::Normalised => Unit::Normalised,
+    }
+}
+
+fn to_space(setup: &Setup, image: &Image, device: &Device) -> Result<Tensor, AttackError> {
+    let unit01 = image.to_tensor(device)?;
+    match setup.choices.space {
+        Space::Pixel => Ok(unit01),
+        Space::Normalised => Ok(setup.preprocess.normalise(&unit01)?),
+    }
+}

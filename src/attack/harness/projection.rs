@@ -1,0 +1,219 @@
+//! The set of images an attack may reach, and the way back into it.
+//!
+//! A [`Ball`] is all that lies within the budget around the clean image, inside the valid range of
+//! values and, if a region is given, differs from the clean image only there. The region is applied
+//! to the gradient *before* it is normalised, so that a step is as long as it says, and again to
+//! every result.
+
+use candle_core::{DType, Result, Tensor};
+
+use super::budget::Norm;
+
+/// Below this an L2 norm counts as zero.
+const SMALLEST_NORM: f64 = 1e-12;
+
+/// The reachable images around a clean one.
+#[derive(Debug, Clone)]
+pub struct Ball {
+    norm: Norm,
+    radius: f64,
+    clean: Tensor,
+    /// 1 where the image may change, 0 elsewhere, in the shape of `clean`; `None` allows all.
+    region: Option<Tensor>,
+    entries: f64,
+    /// The lowest and highest value of each entry in an Linf ball.
+    sides: Option<(Tensor, Tensor)>,
+    /// The valid range of all entries.
+    range: Option<(f64, f64)>,
+}
+
+impl Ball {
+    /// The ball of `radius` around `clean` `[3, h, w]`, both in the same unit.
+    ///
+    /// `region` `[h, w]` is 1 where the image may change. `range` is the valid range of all entries;
+    /// without it the ball is not clamped, as in the paper's protocol.
+    ///
+    /// # Errors
+    /// A region of another size.
+    pub fn new(
+        clean: &Tensor,
+        (norm, radius): (Norm, f64),
+        region: Option<&Tensor>,
+        range: Option<(f64, f64)>,
+    ) -> Result<Self> {
+        let region = region.map(|r| r.unsqueeze(0)?.broadcast_as(clean.shape())?.contiguous()).transpose()?;
+        let entries = match &region {
+            None => clean.elem_count() as f64,
+            Some(region) => region.to_dtype(DType::F64)?.sum_all()?.to_scalar()?,
+        };
+        let sides = match norm {
+            Norm::L2 => None,
+            Norm::Linf => {
+                let reach = (within(&region, clean.ones_like()?)? * radius)?;
+                Some(((clean - &reach)?, (clean + &reach)?))
+            }
+        };
+        Ok(Self { norm, radius, clean: clean.clone(), region, entries, sides, range })
+    }
+
+    /// The norm the radius is measured in.
+    pub fn norm(&self) -> Norm {
+        self.norm
+    }
+
+    /// The radius, in the unit of the clean image's values.
+    pub fn radius(&self) -> f64 {
+        self.radius
+    }
+
+    /// The clean image `[3, h, w]`.
+    pub fn clean(&self) -> &Tensor {
+        &self.clean
+    }
+
+    /// How many entries may change.
+    pub fn entries(&self) -> f64 {
+        self.entries
+    }
+
+    /// The point of the ball that replaces `x` `[3, h, w]`: the nearest one for Linf; for L2 the
+    /// perturbation is shortened, then clamped, which cannot lengthen it.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn project(&self, x: &Tensor) -> Result<Tensor> {
+        let x = match &self.sides {
+            Some((low, high)) => x.maximum(low)?.minimum(high)?,
+            None => {
+                let delta = self.allowed((x - &self.clean)?)?;
+                let shrink = (length(&delta)?.recip()? * self.radius)?.minimum(1.)?;
+                (&self.clean + delta.broadcast_mul(&shrink.to_dtype(delta.dtype())?)?)?
+            }
+        };
+        match self.range {
+            Some((from, to)) => x.clamp(from, to),
+            None => Ok(x),
+        }
+    }
+
+    /// The steepest direction of unit length inside the region: the sign of the gradient for Linf
+    /// (0 where the gradient is 0), the gradient over its norm for L2.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn direction(&self, gradient: &Tensor) -> Result<Tensor> {
+        let gradient = self.allowed(gradient.detach())?;
+        match self.norm {
+            Norm::Linf => gradient.sign(),
+            Norm::L2 => gradient.broadcast_div(&length(&gradient)?.to_dtype(gradient.dtype())?),
+        }
+    }
+
+    /// `x` inside the region, 0 outside.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn allowed(&self, x: Tensor) -> Result<Tensor> {
+        within(&self.region, x)
+    }
+
+    /// The distance of `x` `[3, h, w]` from the clean image in the ball's norm, as a scalar tensor
+    /// of f64 that is still on the device.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn distance(&self, x: &Tensor) -> Result<Tensor> {
+        let delta = (x - &self.clean)?.to_dtype(DType::F64)?;
+        match self.norm {
+            Norm::Linf => delta.abs()?.max_all(),
+            Norm::L2 => delta.sqr()?.sum_all()?.sqrt(),
+        }
+    }
+}
+
+fn within(region: &Option<Tensor>, x: Tensor) -> Result<Tensor> {
+    match region {
+        None => Ok(x),
+        Some(region) => x * region,
+    }
+}
+
+/// The L2 norm over the whole tensor, not below [`SMALLEST_NORM`]; summed in f64, because millions
+/// of f32 squares lose digits.
+fn length(x: &Tensor) -> Result<Tensor> {
+    x.to_dtype(DType::F64)?.sqr()?.sum_all()?.sqrt()?.maximum(SMALLEST_NORM)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn tensor(values: [f32; 6]) -> Tensor {
+        Tensor::new(&values, &Device::Cpu).unwrap().reshape((3, 1, 2)).unwrap()
+    }
+
+    fn values(x: &Tensor) -> Vec<f32> {
+        x.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn linf_is_cut_to_the_box_and_the_valid_range() {
+        let clean = tensor([0., 0.5, 1., 0.5, 0.5, 0.5]);
+        let far = tensor([-1., 2., 2., 0.5, 0.45, -3.]);
+        let ball = Ball::new(&clean, (Norm::Linf, 0.125), None, Some((0., 1.))).unwrap();
+        assert_eq!(values(&ball.project(&far).unwrap()), [0., 0.625, 1., 0.5, 0.45, 0.375]);
+        let open = Ball::new(&clean, (Norm::Linf, 0.125), None, None).unwrap();
+        assert_eq!(values(&open.project(&far).unwrap()), [-0.125, 0.625, 1.125, 0.5, 0.45, 0.375]);
+    }
+
+    #[test]
+    fn l2_is_shortened_and_short_ones_are_left_alone() {
+        let clean = tensor([0.5; 6]);
+        let ball = Ball::new(&clean, (Norm::L2, 0.25), None, Some((0., 1.))).unwrap();
+        let far = tensor([0.5 + 3., 0.5 + 4., 0.5, 0.5, 0.5, 0.5]);
+        for (got, wanted) in values(&ball.project(&far).unwrap()).iter().zip([0.65, 0.7, 0.5, 0.5, 0.5, 0.5]) {
+            assert!((got - wanted).abs() < 1e-6);
+        }
+        assert_eq!(values(&ball.project(&clean).unwrap()), [0.5; 6]);
+    }
+
+    #[test]
+    fn the_sign_of_zero_is_zero() {
+        let ball = Ball::new(&tensor([0.5; 6]), (Norm::Linf, 0.1), None, None).unwrap();
+        let gradient = tensor([0., -0., 1e-30, -1e-30, 2., -2.]);
+        assert_eq!(values(&ball.direction(&gradient).unwrap()), [0., 0., 1., -1., 1., -1.]);
+    }
+
+    #[test]
+    fn a_zero_gradient_has_no_l2_direction() {
+        let ball = Ball::new(&tensor([0.5; 6]), (Norm::L2, 0.1), None, None).unwrap();
+        assert_eq!(values(&ball.direction(&tensor([0.; 6])).unwrap()), [0.; 6]);
+    }
+
+    #[test]
+    fn the_region_is_applied_before_the_gradient_is_normalised() {
+        let region = Tensor::new(&[[1f32, 0.]], &Device::Cpu).unwrap();
+        let gradient = tensor([3., 100., 4., 100., 0., 100.]);
+        let ball = Ball::new(&tensor([0.5; 6]), (Norm::L2, 0.1), Some(&region), None).unwrap();
+        for (got, wanted) in values(&ball.direction(&gradient).unwrap()).iter().zip([0.6, 0., 0.8, 0., 0., 0.]) {
+            assert!((got - wanted).abs() < 1e-6);
+        }
+        assert_eq!(ball.entries(), 3.);
+    }
+
+    #[test]
+    fn outside_the_region_the_clean_value_returns_to_the_bit() {
+        let region = Tensor::new(&[[1f32, 0.]], &Device::Cpu).unwrap();
+        let clean = tensor([0.1, 0.2, 0.3, 0.4, 0.7, 0.9]);
+        for norm in [Norm::Linf, Norm::L2] {
+            for range in [None, Some((0., 1.))] {
+                let ball = Ball::new(&clean, (norm, 0.3), Some(&region), range).unwrap();
+                let x = values(&ball.project(&tensor([0.9; 6])).unwrap());
+                assert_eq!([x[1], x[3], x[5]], [0.2, 0.4, 0.9]);
+                assert_ne!(x[0], 0.1);
+            }
+        }
+    }
+}

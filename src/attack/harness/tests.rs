@@ -1,0 +1,223 @@
+//! The harness and the attacks on a model whose gradient is known.
+
+mod toy;
+
+use candle_core::Device;
+use proptest::prelude::*;
+
+use super::{Outcome, run};
+use crate::attack::harness::quantise::Distance;
+use crate::attack::{
+    AttackError, AttackSpec, Budget, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup, Unit,
+};
+use crate::imaging::{Image, Mask};
+use crate::oracle::OracleError;
+use toy::{Fault, Toy};
+
+fn budget(norm: Norm, value: f64, unit: Unit) -> Budget {
+    Budget { norm, epsilon: Epsilon::new(value, unit).unwrap() }
+}
+
+/// An image of `width` x `height`, its reference being what the toy model says about it.
+fn setup(width: usize, height: usize, budget: Budget) -> Setup {
+    let image = toy::image(width, height, 5);
+    let reference = toy::mask(&image);
+    Setup::new(image, reference, budget, toy::preprocess(width, height))
+}
+
+fn pgd() -> AttackSpec {
+    AttackSpec::Pgd(Pgd { steps: 8, ..Pgd::default() })
+}
+
+fn attack(spec: &AttackSpec, setup: Setup) -> Result<Outcome, AttackError> {
+    attack_with(spec, setup, Fault::None)
+}
+
+fn attack_with(spec: &AttackSpec, setup: Setup, fault: Fault) -> Result<Outcome, AttackError> {
+    let problem = Problem::new(setup, &Device::Cpu)?;
+    let mut toy = Toy::new(problem.aim(), fault);
+    run(spec, &problem, &mut toy, &mut |_| ())
+}
+
+fn values(outcome: &Outcome) -> Vec<f32> {
+    outcome.float.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn norms() -> impl Strategy<Value = Norm> {
+    prop_oneof![Just(Norm::Linf), Just(Norm::L2)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn fgsm_is_one_step_of_pgd_bit_for_bit(
+        (width, height) in (1usize..12, 1usize..12), levels in 0f64..40., norm in norms(), region in any::<bool>(),
+    ) {
+        let mut setup = setup(width, height, budget(norm, levels, Unit::Pixel255));
+        setup.region = region.then(|| Mask::from_fn(width, height, |x, y| x <= y));
+        let one_step = Pgd { steps: 1, alpha: Some(setup.budget.epsilon), random_start: false, restarts: 1 };
+        let fgsm = attack(&AttackSpec::Fgsm(Fgsm {}), setup.clone()).unwrap();
+        let pgd = attack(&AttackSpec::Pgd(one_step), setup).unwrap();
+        prop_assert_eq!(values(&fgsm), values(&pgd));
+        prop_assert_eq!(fgsm.file, pgd.file);
+        prop_assert_eq!(fgsm.records, pgd.records);
+    }
+
+    #[test]
+    fn float_and_file_stay_within_budget_and_region(
+        (width, height) in (1usize..12, 1usize..12), levels in prop_oneof![0f64..3., 0f64..80.],
+        norm in norms(), region in any::<bool>(), seed in any::<u64>(),
+    ) {
+        let mut setup = setup(width, height, budget(norm, levels, Unit::Pixel255));
+        setup.region = region.then(|| Mask::from_fn(width, height, |x, y| (x + y) % 3 == 0));
+        setup.seed = seed;
+        let outcome = attack(&pgd(), setup.clone()).unwrap();
+        prop_assert!(outcome.records.iter().all(|record| levels < 1e-3 || record.budget_used <= 1. + 1e-4));
+        let distance = Distance::between(&setup.image, &outcome.file);
+        match norm {
+            Norm::Linf => prop_assert!(f64::from(distance.linf) <= (levels + 1e-4).floor()),
+            Norm::L2 => prop_assert!(distance.l2 <= levels + 1e-4),
+        }
+        prop_assert!(outcome.within_budget);
+        let clean = setup.image.to_tensor(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (entry, (before, after)) in clean.iter().zip(values(&outcome)).enumerate() {
+            let pixel = entry % (width * height);
+            let allowed = setup.region.as_ref().is_none_or(|r| r.bits()[pixel]);
+            prop_assert!((0. ..=1.).contains(&after) && (allowed || *before == after));
+        }
+    }
+}
+
+#[test]
+fn pgd_breaks_the_toy_and_reports_what_it_did() {
+    for (norm, levels) in [(Norm::Linf, 24.), (Norm::L2, 400.)] {
+        let outcome = attack(&pgd(), setup(16, 12, budget(norm, levels, Unit::Pixel255))).unwrap();
+        assert_eq!(outcome.clean.dsc, 1.);
+        assert!(outcome.success.met && outcome.file_evaluation.dsc < 0.5, "{norm:?}: {}", outcome.file_evaluation.dsc);
+        let last = outcome.records.last().unwrap();
+        assert!(last.budget_used > 0.95 && last.zero_gradient_share.is_none());
+        assert_eq!(outcome.records.len(), 9);
+        assert_eq!(outcome.queries.gradient, 8);
+        assert_eq!(outcome.notes, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_is_downloaded_is_what_was_measured() {
+    let setup = setup(16, 12, budget(Norm::Linf, 6., Unit::Pixel255));
+    let outcome = attack(&pgd(), setup.clone()).unwrap();
+    assert_eq!(toy::mask(&outcome.file), outcome.file_evaluation.mask);
+    assert_eq!(outcome.distance.linf, 6);
+}
+
+#[test]
+fn restarts_keep_the_best_and_seeds_decide_everything() {
+    let spec = |restarts| AttackSpec::Pgd(Pgd { steps: 3, restarts, ..Pgd::default() });
+    let setup = setup(9, 9, budget(Norm::Linf, 9., Unit::Pixel255));
+    let outcome = attack(&spec(4), setup.clone()).unwrap();
+    let lowest = outcome.records.iter().map(|record| record.dsc).fold(f64::INFINITY, f64::min);
+    assert_eq!(outcome.float_evaluation.dsc, lowest);
+    assert_eq!(outcome.records.iter().filter(|record| record.step == 0).count(), 4);
+
+    let again = attack(&spec(4), setup.clone()).unwrap();
+    assert_eq!((values(&again), again.file, again.records), (values(&outcome), outcome.file, outcome.records.clone()));
+    // The first restart does not depend on how many follow.
+    assert_eq!(attack(&spec(1), setup.clone()).unwrap().records[..], outcome.records[..4]);
+    let other = attack(&spec(4), Setup { seed: 1, ..setup }).unwrap();
+    assert_ne!(other.records, outcome.records);
+}
+
+#[test]
+fn the_paper_is_not_clamped_and_takes_the_last_iterate() {
+    let mut setup = setup(16, 12, budget(Norm::Linf, 0.5, Unit::Normalised));
+    setup.choices = Protocol::Paper250502971.choices();
+    let outcome = attack(&AttackSpec::Pgd(setup.choices.pgd()), setup.clone()).unwrap();
+    assert!(values(&outcome).iter().any(|v| *v < 0. || *v > 1.));
+    assert_eq!((outcome.float_at, outcome.file_at.step), (outcome.file_at, 40));
+    assert!(outcome.notes.iter().any(|note| note.contains("63 % of epsilon")), "{:?}", outcome.notes);
+    // 40 steps of 2/255 in units of the red channel's standard deviation.
+    let used = outcome.records.last().unwrap().budget_used * 0.5;
+    assert!((used - 80. / 255.).abs() < 1e-4, "{used}");
+
+    let elsewhere = Setup { preprocess: toy::preprocess(8, 8), ..setup };
+    let refused = attack(&pgd(), elsewhere).unwrap_err().to_string();
+    assert!(refused.contains("resize"), "{refused}");
+}
+
+#[test]
+fn a_file_format_that_loses_levels_is_reported() {
+    let mut setup = setup(16, 12, budget(Norm::Linf, 2., Unit::Pixel255));
+    setup.reread = |image| Image::new(image.width(), image.height(), image.rgb().iter().map(|v| v & !15).collect());
+    let outcome = attack(&pgd(), setup).unwrap();
+    assert!(outcome.clean_reread.is_some() && !outcome.within_budget);
+    assert!(outcome.file.rgb().iter().all(|v| v % 16 == 0));
+    assert!(outcome.notes.iter().any(|note| note.contains("out of the budget")));
+}
+
+#[test]
+fn an_epsilon_below_one_level_cannot_change_a_file() {
+    let outcome = attack(&pgd(), setup(6, 6, budget(Norm::Linf, 0.01, Unit::Normalised))).unwrap();
+    assert_eq!(outcome.distance.linf, 0);
+    assert!(outcome.notes.iter().any(|note| note.contains("0.58 of 255 levels")), "{:?}", outcome.notes);
+}
+
+#[test]
+fn goals_move_the_area_their_way() {
+    let request = |goal| Setup { goal, ..setup(16, 12, budget(Norm::Linf, 20., Unit::Pixel255)) };
+    let before = request(Goal::Untargeted).reference.area();
+    let erased = attack(&pgd(), request(Goal::Erase)).unwrap();
+    assert!(erased.file_evaluation.mask.area() < before / 2);
+    let hallucinated = attack(&pgd(), request(Goal::Hallucinate(None))).unwrap();
+    assert!(hallucinated.file_evaluation.mask.area() > before + 20);
+    let target = Mask::from_fn(16, 12, |x, _| x < 8);
+    let outcome = attack(&pgd(), request(Goal::Target(target))).unwrap();
+    assert!(outcome.file_evaluation.target_dsc.unwrap() > outcome.clean.target_dsc.unwrap() + 0.2);
+    assert!(matches!(outcome.success.criterion, Criterion::DscToTargetAtLeast(_)));
+}
+
+#[test]
+fn odd_sizes_and_references_work() {
+    for (width, height) in [(1, 1), (3, 7), (2, 1)] {
+        for everything in [false, true] {
+            let mut setup = setup(width, height, budget(Norm::L2, 30., Unit::Pixel255));
+            setup.reference = Mask::from_fn(width, height, |_, _| everything);
+            let outcome = attack(&pgd(), setup).unwrap();
+            assert!(outcome.within_budget && outcome.file_evaluation.dsc <= outcome.clean.dsc);
+        }
+    }
+}
+
+#[test]
+fn faults_of_the_oracle_end_the_attack() {
+    let fails = |fault| attack_with(&pgd(), setup(4, 4, budget(Norm::Linf, 8., Unit::Pixel255)), fault).unwrap_err();
+    assert!(matches!(fails(Fault::CancelAfter(5)), AttackError::Oracle(OracleError::Cancelled)));
+    for fault in [Fault::NoGradient, Fault::NanGradient, Fault::WrongShape] {
+        assert!(matches!(fails(fault), AttackError::Oracle(OracleError::Gradient(_))), "{fault:?}");
+    }
+    assert!(matches!(fails(Fault::NanLoss), AttackError::Loss(_)));
+}
+
+#[test]
+fn a_masked_gradient_is_reported() {
+    let setup = setup(4, 4, budget(Norm::Linf, 8., Unit::Pixel255));
+    let outcome = attack_with(&pgd(), setup, Fault::ZeroGradient).unwrap();
+    assert!(outcome.records[0].zero_gradient_share == Some(1.));
+    assert!(outcome.notes.iter().any(|note| note.contains("masked")));
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused() {
+    let good = || setup(4, 4, budget(Norm::Linf, 8., Unit::Pixel255));
+    let refused = |spec: AttackSpec, setup| attack(&spec, setup).unwrap_err().to_string();
+    assert!(refused(AttackSpec::Pgd(Pgd { steps: 0, ..Pgd::default() }), good()).contains("at least one step"));
+    assert!(refused(AttackSpec::Pgd(Pgd { restarts: 0, ..Pgd::default() }), good()).contains("restarts"));
+    let same = Pgd { restarts: 2, random_start: false, ..Pgd::default() };
+    assert!(refused(AttackSpec::Pgd(same), good()).contains("use 1"));
+    let small = Mask::from_fn(3, 4, |_, _| true);
+    assert!(refused(pgd(), Setup { reference: small, ..good() }).contains("3x4 but has to be 4x4"));
+    let nothing = Mask::from_fn(4, 4, |_, _| false);
+    assert!(refused(pgd(), Setup { region: Some(nothing), ..good() }).contains("at least one pixel"));
+    let confused = budget(Norm::Linf, 8., Unit::Unit01);
+    assert!(refused(pgd(), Setup { budget: confused, ..good() }).contains("did you mean pixel255?"));
+}

@@ -1,0 +1,102 @@
+//! A model that is known completely: each logit is a fixed mix of its pixel's three channels.
+
+use candle_core::{Device, Tensor, Var};
+
+use crate::attack::Aim;
+use crate::imaging::{Image, Mask};
+use crate::model::Preprocess;
+use crate::oracle::{Answer, Oracle, OracleError};
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    CancelAfter(usize),
+    NoGradient,
+    NanGradient,
+    ZeroGradient,
+    WrongShape,
+    NanLoss,
+}
+
+/// The oracle of the toy model, with binary cross-entropy as its loss.
+pub struct Toy {
+    aim: Aim,
+    fault: Fault,
+    asked: usize,
+}
+
+impl Toy {
+    pub fn new(aim: &Aim, fault: Fault) -> Self {
+        Self { aim: aim.clone(), fault, asked: 0 }
+    }
+
+    /// The objective as a scalar tensor, and the logits.
+    fn objective(&mut self, x: &Tensor) -> Result<(Tensor, Tensor), OracleError> {
+        self.asked += 1;
+        if self.fault == Fault::CancelAfter(self.asked) {
+            return Err(OracleError::Cancelled);
+        }
+        let logits = logits(x)?;
+        // softplus(-m) with the margin m = (2y - 1) z.
+        let signs = ((self.aim.mask.to_tensor(x.device()).expect("fits the CPU") * 2.)? - 1.)?;
+        let loss = ((signs * &logits)?.neg()?.exp()? + 1.)?.log()?.mean_all()?;
+        let loss = if self.aim.towards { loss.neg()? } else { loss };
+        let loss = if self.fault == Fault::NanLoss { (loss * f64::NAN)? } else { loss };
+        Ok((loss, logits.detach()))
+    }
+}
+
+impl Oracle for Toy {
+    fn loss(&mut self, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
+        let (loss, logits) = self.objective(x)?;
+        Ok((loss.to_scalar()?, logits))
+    }
+
+    fn loss_and_gradient(&mut self, x: &Tensor) -> Result<Answer, OracleError> {
+        let x = Var::from_tensor(x)?;
+        let (loss, logits) = self.objective(&x)?;
+        let gradient = match self.fault {
+            Fault::NoGradient => None,
+            _ => loss.backward()?.remove(&x),
+        };
+        let gradient = gradient.ok_or(OracleError::Gradient("missing".into()))?;
+        let gradient = match self.fault {
+            Fault::NanGradient => (gradient * f64::NAN)?,
+            Fault::ZeroGradient => (gradient * 0.)?,
+            Fault::WrongShape => gradient.sum(0)?,
+            _ => gradient,
+        };
+        Ok(Answer { loss: loss.to_scalar()?, gradient, logits })
+    }
+
+    fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
+        Ok(logits(x)?)
+    }
+}
+
+/// `[h, w]` of `[3, h, w]`: opposite channels and a ripple that makes the gradient depend on `x`.
+fn logits(x: &Tensor) -> candle_core::Result<Tensor> {
+    let mix = Tensor::new(&[9f32, -6., 4.], x.device())?.reshape((3, 1, 1))?;
+    let ripple = ((x * 60.)?.sin()? * 0.2)?;
+    ((x - 0.5)?.broadcast_mul(&mix)? + ripple)?.sum(0)
+}
+
+/// What the toy model says about an image.
+pub fn mask(image: &Image) -> Mask {
+    Mask::from_logits(&logits(&image.to_tensor(&Device::Cpu).unwrap()).unwrap()).unwrap()
+}
+
+/// A picture of moderate contrast, with some pixels at both ends of the range.
+pub fn image(width: usize, height: usize, seed: u64) -> Image {
+    let level = |i: u64| {
+        let hash = (i + 1).wrapping_mul(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1) >> 40;
+        if hash.is_multiple_of(17) { if hash.is_multiple_of(2) { 0 } else { 255 } } else { (108 + hash % 40) as u8 }
+    };
+    Image::new(width, height, (0..(width * height * 3) as u64).map(level).collect()).unwrap()
+}
+
+/// ImageNet's normalisation at this size.
+pub fn preprocess(width: usize, height: usize) -> Preprocess {
+    Preprocess { height, width, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
+}

@@ -1,0 +1,86 @@
+//! PGD: projected gradient descent, and BIM, which is PGD without a random start.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attack, AttackError, Epsilon, Problem, Tracker};
+use crate::oracle::Oracle;
+
+/// Steps of length `alpha` along the sign of the gradient (along the gradient itself for L2), each
+/// projected back into the budget.
+///
+/// Madry et al. 2018, arXiv 1706.06083; without the random start it is BIM, Kurakin et al. 2017,
+/// arXiv 1607.02533.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pgd {
+    /// Number of gradient steps.
+    pub steps: usize,
+    /// Length of a step, with its unit; `2.5 epsilon / steps` unless set.
+    pub alpha: Option<Epsilon>,
+    /// Whether to start at a random point of the budget rather than at the clean image.
+    pub random_start: bool,
+    /// How often to begin anew from another random point.
+    pub restarts: usize,
+}
+
+impl Default for Pgd {
+    fn default() -> Self {
+        Self { steps: 40, alpha: None, random_start: true, restarts: 1 }
+    }
+}
+
+impl Pgd {
+    /// The length of a step in the space the attack works in.
+    fn alpha(&self, problem: &Problem) -> f64 {
+        self.alpha.map_or_else(|| 2.5 * problem.ball().radius() / self.steps as f64, |alpha| problem.length(alpha))
+    }
+}
+
+impl Attack for Pgd {
+    fn check(&self) -> Result<(), AttackError> {
+        let refuse = |name, value: usize, rule| Err(AttackError::Parameter { name, value: value.to_string(), rule });
+        if self.steps == 0 {
+            return refuse("steps", self.steps, "take at least one step");
+        }
+        if self.restarts == 0 {
+            return refuse("restarts", self.restarts, "1 runs the attack once");
+        }
+        if self.restarts > 1 && !self.random_start {
+            return refuse("restarts", self.restarts, "without a random start all restarts are the same: use 1");
+        }
+        Ok(())
+    }
+
+    fn restarts(&self) -> usize {
+        self.restarts
+    }
+
+    fn notes(&self, problem: &Problem) -> Vec<String> {
+        let reach = self.alpha(problem) * self.steps as f64;
+        let radius = problem.ball().radius();
+        // Room for an alpha that was computed as epsilon / steps.
+        if reach >= radius * (1. - 1e-6) {
+            return vec![];
+        }
+        vec![format!(
+            "{} steps of alpha reach {:.0} % of epsilon: this attack cannot use its budget",
+            self.steps,
+            100. * reach / radius
+        )]
+    }
+
+    fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
+        let ball = problem.ball();
+        let alpha = self.alpha(problem);
+        let mut x = match self.random_start {
+            true => problem.random().start(ball, log.restart())?,
+            false => ball.clean().clone(),
+        };
+        for _ in 0..self.steps {
+            let answer = oracle.loss_and_gradient(&x)?;
+            log.visit(&x, &answer)?;
+            x = ball.project(&(&x + (ball.direction(&answer.gradient)? * alpha)?)?)?;
+        }
+        log.finish(&x, oracle)
+    }
+}
