@@ -23,6 +23,7 @@ pub use pgd::Pgd;
 pub use protocol::{Choices, Protocol};
 
 use crate::imaging::ImagingError;
+use crate::metric::MetricError;
 use crate::oracle::{Oracle, OracleError};
 
 /// Why an attack could not be run to its end.
@@ -46,6 +47,9 @@ pub enum AttackError {
     /// An image could not be made or read.
     #[error(transparent)]
     Imaging(#[from] ImagingError),
+    /// Masks could not be compared.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use crate::attack::{Aim, AttackError};
 use crate::imaging::Mask;
+use crate::metric::{Confusion, MetricError};
 use crate::model::upsample;
 
 /// The model's answer to one image and its scores.
@@ -31,8 +32,8 @@ impl Evaluation {
             return Err(AttackError::Loss(loss));
         }
         let mask = Mask::from_logits(&upsample(logits, (reference.height(), reference.width()))?)?;
-        let target_dsc = aim.towards.then(|| dsc(&mask, &aim.mask));
-        Ok(Self { loss, dsc: dsc(&mask, reference), target_dsc, mask, logits: logits.clone() })
+        let target_dsc = if aim.towards { Some(dsc(&mask, &aim.mask)?) } else { None };
+        Ok(Self { loss, dsc: dsc(&mask, reference)?, target_dsc, mask, logits: logits.clone() })
     }
 
     /// Whether an attacker prefers this answer: a higher DSC to the target if there is one, otherwise
@@ -43,9 +44,6 @@ impl Evaluation {
     }
 }
 
-/// The Dice similarity coefficient of two masks of one size; two empty masks agree: 1.
-fn dsc(a: &Mask, b: &Mask) -> f64 {
-    let both = a.bits().iter().zip(b.bits()).filter(|(a, b)| **a && **b).count();
-    let total = a.area() + b.area();
-    if total == 0 { 1. } else { 2. * both as f64 / total as f64 }
+fn dsc(mask: &Mask, reference: &Mask) -> Result<f64, MetricError> {
+    Ok(Confusion::between(mask, reference)?.dsc())
 }

@@ -19,12 +19,11 @@ pub mod tracker;
 
 use candle_core::Tensor;
 
-use super::protocol::{Iterate, Space};
+use super::protocol::Iterate;
 use super::{AttackError, AttackSpec, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
 use crate::imaging::Image;
 use crate::oracle::Oracle;
-use quantise::Distance;
-use queries::{Counting, Normalised, Queries};
+use queries::{Counting, Queries};
 use tracker::{At, Visited};
 
 /// The result of an attack on one image.
@@ -47,8 +46,6 @@ pub struct Outcome {
     pub file_evaluation: Evaluation,
     /// When the point that was rounded to `file` was visited.
     pub file_at: At,
-    /// How far `file` is from the clean image, in levels.
-    pub distance: Distance,
     /// Whether `file` is within the budget and the region; a lossy file format may leave both.
     pub within_budget: bool,
     /// The budget in all units.
@@ -67,8 +64,8 @@ pub struct Outcome {
 
 /// Runs an attack on a problem and measures what comes of it.
 ///
-/// The oracle takes images `[3, h, w]` in [0, 1] in every protocol; its objective is that of
-/// [`Problem::aim`]. `progress` is told about every step.
+/// The oracle takes points of the protocol's [`Space`](super::protocol::Space), and its objective is
+/// that of [`Problem::aim`]. `progress` is told about every step.
 ///
 /// # Errors
 /// Parameters that make no sense, and all errors of the oracle, such as a cancellation.
@@ -78,21 +75,7 @@ pub fn run(
     oracle: &mut dyn Oracle,
     progress: &mut dyn FnMut(&StepRecord),
 ) -> Result<Outcome, AttackError> {
-    let preprocess = &problem.setup().preprocess;
-    match problem.setup().choices.space {
-        Space::Pixel => run_in_space(spec, problem, &mut Counting::new(oracle), progress),
-        Space::Normalised => {
-            run_in_space(spec, problem, &mut Counting::new(&mut Normalised::new(oracle, preprocess)), progress)
-        }
-    }
-}
-
-fn run_in_space(
-    spec: &AttackSpec,
-    problem: &Problem,
-    oracle: &mut Counting,
-    progress: &mut dyn FnMut(&StepRecord),
-) -> Result<Outcome, AttackError> {
+    let oracle = &mut Counting::new(oracle);
     let attack = spec.attack();
     attack.check()?;
     let setup = problem.setup();
@@ -112,7 +95,6 @@ fn run_in_space(
     })?;
     let saved = save_better(problem, oracle, &best, &last)?;
 
-    let distance = Distance::between(&setup.image, &saved.image);
     let mut outcome = Outcome {
         success: problem.criterion().judge(&clean, &saved.evaluation),
         clean,
@@ -124,7 +106,6 @@ fn run_in_space(
         file: saved.image,
         file_evaluation: saved.evaluation,
         file_at: saved.at,
-        distance,
         budget: setup.budget.echo(&setup.preprocess.std),
         records,
         restarts: attack.restarts(),

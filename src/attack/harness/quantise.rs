@@ -48,15 +48,15 @@ impl Lattice<'_> {
         Image::new(clean.width(), clean.height(), rgb)
     }
 
-    /// Whether `image` is within the budget around `clean` and equals it outside the region.
+    /// Whether `image` is within the budget around `clean` and equals it outside the region. Both have
+    /// one size.
     pub fn admits(&self, clean: &Image, image: &Image) -> bool {
-        let distance = Distance::between(clean, image);
-        let near = match self.norm {
-            Norm::Linf => f64::from(distance.linf) <= self.levels + SLACK,
-            Norm::L2 => distance.l2 <= self.levels + SLACK,
+        let changes = || clean.rgb().iter().zip(image.rgb()).map(|(from, to)| from.abs_diff(*to));
+        let size = match self.norm {
+            Norm::Linf => f64::from(changes().max().unwrap_or(0)),
+            Norm::L2 => (changes().map(|c| u64::from(c).pow(2)).sum::<u64>() as f64).sqrt(),
         };
-        let mut entries = clean.rgb().iter().zip(image.rgb()).enumerate();
-        near && entries.all(|(entry, (from, to))| from == to || self.allows(entry))
+        size <= self.levels + SLACK && changes().enumerate().all(|(entry, c)| c == 0 || self.allows(entry))
     }
 
     fn allows(&self, entry: usize) -> bool {
@@ -97,30 +97,13 @@ fn levels(clean: &Image, x: &Tensor) -> Result<Vec<f32>, ImagingError> {
     Ok(delta.permute((1, 2, 0))?.flatten_all()?.to_vec1()?)
 }
 
-/// How far two 8-bit images are apart, in levels of 255.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Distance {
-    /// The largest change of any channel.
-    pub linf: u8,
-    /// The root of the sum of squared changes.
-    pub l2: f64,
-}
-
-impl Distance {
-    /// The distance between two images of the same size.
-    pub fn between(a: &Image, b: &Image) -> Self {
-        let changes = || a.rgb().iter().zip(b.rgb()).map(|(a, b)| a.abs_diff(*b));
-        let squares: u64 = changes().map(|c| u64::from(c).pow(2)).sum();
-        Self { linf: changes().max().unwrap_or(0), l2: (squares as f64).sqrt() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::metric::PerturbationScores;
 
     fn image(width: usize, height: usize, seed: u64) -> Image {
         let rgb = (0..width * height * 3).map(|i| ((i as u64 + 1).wrapping_mul(seed | 1) >> 7) as u8).collect();
@@ -142,10 +125,10 @@ mod tests {
             let norm = if linf { Norm::Linf } else { Norm::L2 };
             let lattice = Lattice { norm, levels: epsilon, region: region.as_ref() };
             let file = lattice.round(&clean, &x).unwrap();
-            let distance = Distance::between(&clean, &file);
+            let scores = PerturbationScores::between(&clean, &file).unwrap();
             match norm {
-                Norm::Linf => prop_assert!(f64::from(distance.linf) <= (epsilon + 1e-4).floor()),
-                Norm::L2 => prop_assert!(distance.l2 <= epsilon + 1e-4),
+                Norm::Linf => prop_assert!(f64::from(scores.linf_levels) <= (epsilon + 1e-4).floor()),
+                Norm::L2 => prop_assert!(scores.l2_levels <= epsilon + 1e-4),
             }
             prop_assert!(lattice.admits(&clean, &file));
             prop_assert!(!lattice.is_a_point() || file == clean);

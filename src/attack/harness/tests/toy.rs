@@ -2,7 +2,8 @@
 
 use candle_core::{Device, Tensor, Var};
 
-use crate::attack::Aim;
+use crate::attack::Problem;
+use crate::attack::protocol::Space;
 use crate::imaging::{Image, Mask};
 use crate::model::Preprocess;
 use crate::oracle::{Answer, Oracle, OracleError};
@@ -20,15 +21,15 @@ pub enum Fault {
 }
 
 /// The oracle of the toy model, with binary cross-entropy as its loss.
-pub struct Toy {
-    aim: Aim,
+pub struct Toy<'a> {
+    problem: &'a Problem,
     fault: Fault,
     asked: usize,
 }
 
-impl Toy {
-    pub fn new(aim: &Aim, fault: Fault) -> Self {
-        Self { aim: aim.clone(), fault, asked: 0 }
+impl<'a> Toy<'a> {
+    pub fn new(problem: &'a Problem, fault: Fault) -> Self {
+        Self { problem, fault, asked: 0 }
     }
 
     /// The objective as a scalar tensor, and the logits.
@@ -37,17 +38,17 @@ impl Toy {
         if self.fault == Fault::CancelAfter(self.asked) {
             return Err(OracleError::Cancelled);
         }
-        let logits = logits(x)?;
+        let logits = self.logits(x)?;
         // softplus(-m) with the margin m = (2y - 1) z.
-        let signs = ((self.aim.mask.to_tensor(x.device()).expect("fits the CPU") * 2.)? - 1.)?;
+        let signs = ((self.problem.aim().mask.to_tensor(x.device()).expect("fits the CPU") * 2.)? - 1.)?;
         let loss = ((signs * &logits)?.neg()?.exp()? + 1.)?.log()?.mean_all()?;
-        let loss = if self.aim.towards { loss.neg()? } else { loss };
+        let loss = if self.problem.aim().towards { loss.neg()? } else { loss };
         let loss = if self.fault == Fault::NanLoss { (loss * f64::NAN)? } else { loss };
         Ok((loss, logits.detach()))
     }
 }
 
-impl Oracle for Toy {
+impl Oracle for Toy<'_> {
     fn loss(&mut self, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
         let (loss, logits) = self.objective(x)?;
         Ok((loss.to_scalar()?, logits))
@@ -71,7 +72,10 @@ impl Oracle for Toy {
     }
 
     fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
-        Ok(logits(x)?)
+        Ok(match self.problem.setup().choices.space {
+            Space::Pixel => logits(x)?,
+            Space::Normalised => logits(&self.problem.setup().preprocess.denormalise(x)?)?,
+        })
     }
 }
 
