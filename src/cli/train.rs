@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::model::clipseg::{AdapterKind, AdapterScope};
-use crate::train::{Length, Progress, Start, TrainConfig, train};
+use crate::train::{Length, Progress, Stage, Start, TrainConfig, train};
 
 /// Fit a model on folders of images, masks and prompts.
 #[derive(Debug, Args)]
@@ -54,12 +54,10 @@ pub struct TrainArgs {
     /// Steps of linear warm-up.
     #[arg(long, default_value_t = 300)]
     warm_up: usize,
-    /// Train at this smaller size first (pixels) …
-    #[arg(long, value_name = "PIXELS")]
-    small_size: Option<usize>,
-    /// … until this share of the run is over.
-    #[arg(long, default_value_t = 0.65, requires = "small_size")]
-    small_share: f64,
+    /// Train at a smaller size first: PIXELS@SHARE, until that share of the run is over; may be
+    /// given several times, in order.
+    #[arg(long, value_name = "PIXELS@SHARE", value_parser = stage)]
+    stage: Vec<Stage>,
     /// Share of rows asked for another structure, with an empty mask.
     #[arg(long, default_value_t = 0.17)]
     wrong_prompts: f64,
@@ -114,7 +112,7 @@ impl TrainArgs {
             batch: self.batch,
             rate: self.rate,
             warm_up: self.warm_up,
-            small_first: self.small_size.map(|size| (size, self.small_share)),
+            stages: self.stage.clone(),
             wrong_prompts: self.wrong_prompts,
             validate_every: self.validate_every,
             seed: self.seed,
@@ -139,6 +137,12 @@ impl TrainArgs {
             conditional_width: 256,
         })
     }
+}
+
+fn stage(text: &str) -> Result<Stage, String> {
+    let wrong = || format!("{text:?} is not of the form PIXELS@SHARE, such as 128@0.65");
+    let (size, until) = text.split_once('@').ok_or_else(wrong)?;
+    Ok(Stage { size: size.parse().map_err(|_| wrong())?, until: until.parse().map_err(|_| wrong())? })
 }
 
 /// Runs the command.

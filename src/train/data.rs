@@ -12,6 +12,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::TrainError;
+use crate::imaging::decode::{self, Limits};
 use crate::imaging::{Image, ImagingError, Mask};
 use crate::model::resize_image;
 
@@ -98,29 +99,18 @@ pub fn list(folder: &Path, validation_share: f64) -> Result<Vec<Entry>, TrainErr
 pub fn read(folder: &Path, validation_share: f64) -> Result<DataSet, TrainError> {
     let samples = list(folder, validation_share)?
         .into_par_iter()
-        .map(|entry| Ok((entry.validation, decode(entry)?)))
+        .map(|entry| Ok((entry.validation, load(entry)?)))
         .collect::<Result<Vec<_>, TrainError>>()?;
     let side = |wanted: bool| samples.iter().filter(|(v, _)| *v == wanted).map(|(_, s)| s.clone()).collect();
     Ok(DataSet { name: folder_name(folder), training: side(false), validation: side(true) })
 }
 
-fn decode(entry: Entry) -> Result<Sample, TrainError> {
-    let image = open_image(&entry.image)?;
-    let mask = open_mask(&entry.mask)?;
-    if (mask.width(), mask.height()) != (image.width(), image.height()) {
-        return Err(TrainError::Data { path: entry.mask, reason: "is not of its image's size".into() });
-    }
+fn load(entry: Entry) -> Result<Sample, TrainError> {
+    let image = decode::open(&entry.image, &Limits::default())?.image;
+    let mask = decode::open_mask(&entry.mask, &Limits::default())?;
+    mask.check_fits(&image)?;
     let name = entry.image.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     Ok(sample(name, &image, &mask, entry.prompt)?)
-}
-
-fn open_image(path: &Path) -> Result<Image, ImagingError> {
-    let i = image::open(path).expect("x").to_rgb8();
-    Image::new(i.width() as usize, i.height() as usize, i.into_raw())
-}
-fn open_mask(path: &Path) -> Result<Mask, ImagingError> {
-    let i = image::open(path).expect("x").to_luma8();
-    Mask::new(i.width() as usize, i.height() as usize, i.into_raw().iter().map(|v| *v > 127).collect())
 }
 
 /// Squashes an image and its mask to the size that training keeps.

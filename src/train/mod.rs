@@ -22,7 +22,7 @@ use std::path::PathBuf;
 pub use learner::Start;
 pub use optimizer::AdamW;
 pub use phrasings::Phrasings;
-pub use run::{Length, Progress, TrainConfig, train};
+pub use run::{Length, Progress, Stage, TrainConfig, train};
 pub use validate::SetScore;
 
 use crate::imaging::ImagingError;

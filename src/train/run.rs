@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use serde::Serialize;
 
 use super::batch::{Batch, Sampler};
@@ -15,6 +15,7 @@ use super::state::{self, Clock};
 use super::validate::{SetScore, validate};
 use super::variables::Variables;
 use super::{Phrasings, TrainError};
+use crate::loss::Loss;
 use crate::model::clipseg::Network;
 
 /// How long a run is.
@@ -24,6 +25,15 @@ pub enum Length {
     Steps(usize),
     /// A wall-clock budget: the schedule follows the clock, so the result depends on the machine.
     Time(Duration),
+}
+
+/// A part of a run at another size than the network's own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stage {
+    /// Side of the input in pixels.
+    pub size: usize,
+    /// Share of the run after which the stage is over.
+    pub until: f64,
 }
 
 /// Everything that decides a run.
@@ -44,8 +54,8 @@ pub struct TrainConfig {
     pub rate: f64,
     /// Steps of linear warm-up.
     pub warm_up: usize,
-    /// Train at a smaller size (pixels) until this share of the run is over.
-    pub small_first: Option<(usize, f64)>,
+    /// Smaller sizes first; the network's own size afterwards.
+    pub stages: Vec<Stage>,
     /// Share of rows asked for another structure, with an empty mask.
     pub wrong_prompts: f64,
     /// Steps between two validations.
@@ -74,7 +84,7 @@ pub struct Progress {
 }
 
 /// Validation samples of each set while training, and at the end.
-const QUICK: usize = 16;
+const QUICK: usize = 8;
 const WHOLE: usize = usize::MAX;
 /// Steps between two reports.
 const REPORT_EVERY: usize = 20;
@@ -92,6 +102,11 @@ pub fn train(config: &TrainConfig, report: &mut dyn FnMut(&Progress)) -> Result<
         config.data.iter().map(|folder| data::read(folder, config.validation_share)).collect::<Result<Vec<_>, _>>()?;
     let phrasings = phrasings(config, &sets)?;
     let (learner, mut variables) = Learner::open(&config.start, &config.out, &phrasings, config.seed)?;
+    let patch = learner.config.vision_config.patch_size;
+    if let Some(stage) = config.stages.iter().find(|s| s.size == 0 || s.size % patch != 0) {
+        let reason = format!("patches of {patch} do not divide a stage of {} px", stage.size);
+        return Err(TrainError::Data { path: config.out.clone(), reason });
+    }
     let (mut optimizer, mut clock) = if config.resume {
         state::load(&config.out, &mut variables)?
     } else {
@@ -117,7 +132,7 @@ pub fn train(config: &TrainConfig, report: &mut dyn FnMut(&Progress)) -> Result<
         };
         let over = progress >= 1.;
         let full = learner.preprocess.height;
-        let size = config.small_first.filter(|(_, until)| progress < *until).map_or(full, |(size, _)| size);
+        let size = config.stages.iter().find(|stage| progress < stage.until).map_or(full, |stage| stage.size);
         let rate = learning_rate(config.rate, clock.step, config.warm_up, progress);
         if !over {
             let batch = sampler.draw(clock.step, config.batch, size)?;
@@ -179,7 +194,7 @@ fn loss(learner: &Learner, variables: &mut Variables, batch: &Batch) -> Result<T
     let network = learner.network(variables)?;
     let conditional = conditional(learner, &network, &batch.prompts)?;
     let logits = network.forward(&learner.preprocess.normalise(&batch.pixels)?, &conditional)?.logits;
-    Ok(dice_ce(&logits, &batch.masks)?)
+    Ok(Loss::DiceCe.value(&logits, &batch.masks)?.mean_all()?)
 }
 
 /// `[batch, projection_dim]`; every distinct text is encoded once.
@@ -194,17 +209,3 @@ fn conditional(learner: &Learner, network: &Network, prompts: &[String]) -> Resu
     Ok(encoded.index_select(&Tensor::new(rows, encoded.device())?, 0)?)
 }
 
-/// 1.5 soft Dice + 1.0 cross-entropy over `[batch, h, w]`.
-fn dice_ce(logits: &Tensor, masks: &Tensor) -> candle_core::Result<Tensor> {
-    let p = candle_nn_sigmoid(logits)?;
-    let overlap = (&p * masks)?.sum((D::Minus1, D::Minus2))?;
-    let total = (p.sum((D::Minus1, D::Minus2))? + masks.sum((D::Minus1, D::Minus2))?)?;
-    let dice = (1. - (((overlap * 2.)? + 1e-5)? / (total + 1e-5)?)?.mean_all()?)?;
-    let positive = logits.relu()?;
-    let ce = ((positive - (logits * masks)?)? + ((logits.abs()?.neg()?.exp()? + 1.)?).log()?)?.mean_all()?;
-    (dice * 1.5)? + ce
-}
-
-fn candle_nn_sigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
-    (x.neg()?.exp()? + 1.)?.recip()
-}
