@@ -42,13 +42,13 @@ pub enum Iterate {
     Last,
 }
 
-/// The file format of the adversarial image.
+/// How the adversarial image is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Container {
-    /// PNG, which keeps every level.
+pub enum SaveAs {
+    /// As PNG, which keeps every level.
     Png,
-    /// By the original's file name: JPEG of quality 75 for `.jpg`, otherwise PNG.
+    /// As the original was: JPEG of quality 75, or PNG.
     AsOriginal,
 }
 
@@ -80,7 +80,7 @@ pub struct Choices {
     /// Which point is the result.
     pub iterate: Iterate,
     /// The file format.
-    pub container: Container,
+    pub container: SaveAs,
     /// The size of images and masks.
     pub score_at: Resolution,
 }
@@ -135,7 +135,7 @@ impl Protocol {
                 random_start: true,
                 clamp: Clamp::EveryStep,
                 iterate: Iterate::Best,
-                container: Container::Png,
+                container: SaveAs::Png,
                 score_at: Resolution::Native,
             },
             Self::Paper250502971 => paper(),
@@ -179,8 +179,8 @@ fn paper() -> Choices {
         // src/pgd.py returns the last iterate.
         iterate: Iterate::Last,
         // save_image goes by the original file name: JPEG of quality 75 (PIL's default) for Kvasir and
-        // ISIC, PNG for CAMUS.
-        container: Container::AsOriginal,
+        // ISIC, PNG for CAMUS. PIL also halves the resolution of the colours, which our encoder keeps.
+        container: SaveAs::AsOriginal,
         // src/eval.py reads the saved 352x352 files again and scores at that size.
         score_at: Resolution::Network,
     }

@@ -1,8 +1,8 @@
 //! What all attacks share: budget, projection, random numbers, bookkeeping and the 8-bit file.
 //!
 //! [`run`] lets a method move through the [`Ball`](projection::Ball), keeps the best point by the
-//! metric, writes it as an 8-bit image that holds the budget, and asks the model once more about
-//! exactly that image: what is downloaded is what was measured.
+//! metric, writes it as an 8-bit file that holds the budget, and asks the model once more about
+//! exactly that file: what is downloaded is what was measured.
 
 pub mod budget;
 pub mod evaluation;
@@ -12,19 +12,17 @@ pub mod projection;
 pub mod quantise;
 pub mod queries;
 pub mod random;
+pub mod saved;
 pub mod success;
 #[cfg(test)]
 mod tests;
 pub mod tracker;
 
-use candle_core::Tensor;
-
-use super::protocol::Iterate;
 use super::{AttackError, AttackSpec, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
-use crate::imaging::Image;
 use crate::oracle::Oracle;
 use queries::{Counting, Queries};
-use tracker::{At, Visited};
+use saved::{Saved, round_trip};
+use tracker::Visited;
 
 /// The result of an attack on one image.
 #[derive(Debug, Clone)]
@@ -33,19 +31,11 @@ pub struct Outcome {
     pub clean: Evaluation,
     /// The clean image after the round trip through the file format, if that changes it.
     pub clean_reread: Option<Evaluation>,
-    /// The adversarial point before rounding, `[3, h, w]` in fractions of full scale. It may leave
-    /// [0, 1] under a protocol that does not clamp.
-    pub float: Tensor,
-    /// What the model says about `float`.
-    pub float_evaluation: Evaluation,
-    /// When `float` was visited.
-    pub float_at: At,
-    /// The adversarial image as it is read back from its file.
-    pub file: Image,
-    /// What the model says about `file`.
-    pub file_evaluation: Evaluation,
-    /// When the point that was rounded to `file` was visited.
-    pub file_at: At,
+    /// The best point before rounding, in fractions of full scale. It may leave [0, 1] under a protocol
+    /// that does not clamp.
+    pub float: Visited,
+    /// The adversarial image as a file.
+    pub file: Saved,
     /// Whether `file` is within the budget and the region; a lossy file format may leave both.
     pub within_budget: bool,
     /// The budget in all units.
@@ -80,7 +70,7 @@ pub fn run(
     attack.check()?;
     let setup = problem.setup();
     let clean = problem.evaluate(&setup.image, oracle)?;
-    let reread = (setup.reread)(&setup.image)?;
+    let (_, reread) = round_trip(&setup.image, problem.container())?;
     let clean_reread = if reread == setup.image { None } else { Some(problem.evaluate(&reread, oracle)?) };
 
     let mut log = Tracker::new(problem, progress);
@@ -93,19 +83,15 @@ pub fn run(
         value: spec.method().into(),
         rule: "it has to finish at least one point",
     })?;
-    let saved = save_better(problem, oracle, &best, &last)?;
+    let file = Saved::better_of(&best, &last, problem, oracle)?;
 
     let mut outcome = Outcome {
-        success: problem.criterion().judge(&clean, &saved.evaluation),
+        success: problem.criterion().judge(&clean, &file.evaluation),
         clean,
         clean_reread,
-        float: problem.to_unit01(&best.x)?,
-        float_evaluation: best.evaluation,
-        float_at: best.at,
-        within_budget: problem.lattice().admits(&setup.image, &saved.image),
-        file: saved.image,
-        file_evaluation: saved.evaluation,
-        file_at: saved.at,
+        float: Visited { x: problem.to_unit01(&best.x)?, ..best },
+        within_budget: problem.lattice().admits(&setup.image, &file.image),
+        file,
         budget: setup.budget.echo(&setup.preprocess.std),
         records,
         restarts: attack.restarts(),
@@ -114,32 +100,4 @@ pub fn run(
     };
     outcome.notes.extend(notes::on(problem, &outcome));
     Ok(outcome)
-}
-
-/// A point as it is read back from its file.
-struct Saved {
-    at: At,
-    image: Image,
-    evaluation: Evaluation,
-}
-
-/// Rounding may spoil the best point more than the last one: writes both, asks the model about both
-/// files and keeps the better.
-fn save_better(
-    problem: &Problem,
-    oracle: &mut dyn Oracle,
-    best: &Visited,
-    last: &Visited,
-) -> Result<Saved, AttackError> {
-    let mut save = |visited: &Visited| -> Result<Saved, AttackError> {
-        let image = problem.to_file(&visited.x)?;
-        let evaluation = problem.evaluate(&image, oracle)?;
-        Ok(Saved { at: visited.at, image, evaluation })
-    };
-    let saved = save(best)?;
-    if best.at == last.at || problem.setup().choices.iterate == Iterate::Last {
-        return Ok(saved);
-    }
-    let other = save(last)?;
-    Ok(if other.evaluation.beats(&saved.evaluation) { other } else { saved })
 }

@@ -28,7 +28,7 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Vec<String> {
             "in {masked} of {asked} gradients at least half of the entries were exactly 0: the gradient may be masked"
         ));
     }
-    if !outcome.file_evaluation.beats(&outcome.clean) {
+    if !outcome.file.evaluation.beats(&outcome.clean) {
         notes.push("the saved image is no stronger than the clean one".into());
     }
     if outcome.success.met_by_clean_image {

@@ -8,14 +8,11 @@ use super::projection::Ball;
 use super::quantise::Lattice;
 use super::random::RandomSource;
 use super::success::Criterion;
-use crate::attack::protocol::{Choices, Clamp, Protocol, Resolution, Space};
+use crate::attack::protocol::{Choices, Clamp, Protocol, Resolution, SaveAs, Space};
 use crate::attack::{Aim, AttackError, Goal};
-use crate::imaging::{Image, ImagingError, Mask};
+use crate::imaging::{Container, Image, Mask};
 use crate::model::Preprocess;
 use crate::oracle::Oracle;
-
-/// What is read back when an image is written to its file format: the image itself if nothing is lost.
-pub type Reread = fn(&Image) -> Result<Image, ImagingError>;
 
 /// A request, before it is checked. All images and masks have one size.
 #[derive(Debug, Clone)]
@@ -38,8 +35,8 @@ pub struct Setup {
     pub seed: u64,
     /// The protocol's choices; [`Protocol::Default`] unless set.
     pub choices: Choices,
-    /// The round trip through the file format; lossless unless set.
-    pub reread: Reread,
+    /// The file format of the clean image; PNG unless set.
+    pub original: Container,
 }
 
 impl Setup {
@@ -55,7 +52,7 @@ impl Setup {
             region: None,
             seed: 0,
             choices: Protocol::Default.choices(),
-            reread: |image| Ok(image.clone()),
+            original: Container::Png,
         }
     }
 
@@ -165,18 +162,25 @@ impl Problem {
         }
     }
 
-    /// What is read back from the file that holds `x`: rounded within the budget if the protocol
-    /// clamps every step, otherwise rounded and clamped only, then through the file format.
+    /// The 8-bit image of `x`: rounded within the budget if the protocol clamps every step, otherwise
+    /// rounded and clamped only.
     ///
     /// # Errors
-    /// A tensor of another shape, a file format that failed.
-    pub fn to_file(&self, x: &Tensor) -> Result<Image, AttackError> {
+    /// A tensor of another shape.
+    pub fn to_image(&self, x: &Tensor) -> Result<Image, AttackError> {
         let unit01 = self.to_unit01(x)?;
-        let rounded = match self.setup.choices.clamp {
+        Ok(match self.setup.choices.clamp {
             Clamp::EveryStep => self.lattice().round(&self.setup.image, &unit01)?,
             Clamp::OnSaving => Image::from_tensor(&unit01)?,
-        };
-        Ok((self.setup.reread)(&rounded)?)
+        })
+    }
+
+    /// The file format of the adversarial image.
+    pub fn container(&self) -> Container {
+        match self.setup.choices.container {
+            SaveAs::Png => Container::Png,
+            SaveAs::AsOriginal => self.setup.original,
+        }
     }
 
     /// Asks the model about an 8-bit image.

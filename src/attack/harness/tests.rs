@@ -6,10 +6,11 @@ use candle_core::Device;
 use proptest::prelude::*;
 
 use super::{Outcome, run};
+use crate::attack::protocol::SaveAs;
 use crate::attack::{
     AttackError, AttackSpec, Budget, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup, Unit,
 };
-use crate::imaging::{Image, Mask};
+use crate::imaging::{Container, Limits, Mask, decode};
 use crate::metric::PerturbationScores;
 use crate::oracle::OracleError;
 use toy::{Fault, Toy};
@@ -40,7 +41,7 @@ fn attack_with(spec: &AttackSpec, setup: Setup, fault: Fault) -> Result<Outcome,
 }
 
 fn values(outcome: &Outcome) -> Vec<f32> {
-    outcome.float.flatten_all().unwrap().to_vec1().unwrap()
+    outcome.float.x.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 fn norms() -> impl Strategy<Value = Norm> {
@@ -60,7 +61,7 @@ proptest! {
         let fgsm = attack(&AttackSpec::Fgsm(Fgsm {}), setup.clone()).unwrap();
         let pgd = attack(&AttackSpec::Pgd(one_step), setup).unwrap();
         prop_assert_eq!(values(&fgsm), values(&pgd));
-        prop_assert_eq!(fgsm.file, pgd.file);
+        prop_assert_eq!(fgsm.file.bytes, pgd.file.bytes);
         prop_assert_eq!(fgsm.records, pgd.records);
     }
 
@@ -75,7 +76,7 @@ proptest! {
         let outcome = attack(&pgd(), setup.clone()).unwrap();
         // A value in [0, 1] has 24 bits: 6e-8 of full scale is 2e-5 levels.
         prop_assert!(outcome.records.iter().all(|record| record.budget_used * levels <= levels + 1e-4));
-        let scores = PerturbationScores::between(&setup.image, &outcome.file).unwrap();
+        let scores = PerturbationScores::between(&setup.image, &outcome.file.image).unwrap();
         match norm {
             Norm::Linf => prop_assert!(f64::from(scores.linf_levels) <= (levels + 1e-4).floor()),
             Norm::L2 => prop_assert!(scores.l2_levels <= levels + 1e-4),
@@ -95,7 +96,7 @@ fn pgd_breaks_the_toy_and_reports_what_it_did() {
     for (norm, levels) in [(Norm::Linf, 24.), (Norm::L2, 400.)] {
         let outcome = attack(&pgd(), setup(16, 12, budget(norm, levels, Unit::Pixel255))).unwrap();
         assert_eq!(outcome.clean.dsc, 1.);
-        assert!(outcome.success.met && outcome.file_evaluation.dsc < 0.5, "{norm:?}: {}", outcome.file_evaluation.dsc);
+        assert!(outcome.success.met && outcome.file.evaluation.dsc < 0.5, "{norm:?}: {}", outcome.file.evaluation.dsc);
         let last = outcome.records.last().unwrap();
         assert!(last.budget_used > 0.95 && last.zero_gradient_share.is_none());
         assert_eq!(outcome.records.len(), 9);
@@ -108,8 +109,10 @@ fn pgd_breaks_the_toy_and_reports_what_it_did() {
 fn what_is_downloaded_is_what_was_measured() {
     let setup = setup(16, 12, budget(Norm::Linf, 6., Unit::Pixel255));
     let outcome = attack(&pgd(), setup.clone()).unwrap();
-    assert_eq!(toy::mask(&outcome.file), outcome.file_evaluation.mask);
-    assert_eq!(PerturbationScores::between(&setup.image, &outcome.file).unwrap().linf_levels, 6);
+    let downloaded = decode::decode(&outcome.file.bytes, &Limits::default()).unwrap().image;
+    assert_eq!(downloaded, outcome.file.image);
+    assert_eq!(toy::mask(&downloaded), outcome.file.evaluation.mask);
+    assert_eq!(PerturbationScores::between(&setup.image, &outcome.file.image).unwrap().linf_levels, 6);
 }
 
 #[test]
@@ -128,11 +131,14 @@ fn restarts_keep_the_best_and_seeds_decide_everything() {
     let setup = setup(9, 9, budget(Norm::Linf, 9., Unit::Pixel255));
     let outcome = attack(&spec(4), setup.clone()).unwrap();
     let lowest = outcome.records.iter().map(|record| record.dsc).fold(f64::INFINITY, f64::min);
-    assert_eq!(outcome.float_evaluation.dsc, lowest);
+    assert_eq!(outcome.float.evaluation.dsc, lowest);
     assert_eq!(outcome.records.iter().filter(|record| record.step == 0).count(), 4);
 
     let again = attack(&spec(4), setup.clone()).unwrap();
-    assert_eq!((values(&again), again.file, again.records), (values(&outcome), outcome.file, outcome.records.clone()));
+    assert_eq!(
+        (values(&again), again.file.bytes, again.records),
+        (values(&outcome), outcome.file.bytes, outcome.records.clone())
+    );
     // The first restart does not depend on how many follow.
     assert_eq!(attack(&spec(1), setup.clone()).unwrap().records[..], outcome.records[..4]);
     let other = attack(&spec(4), Setup { seed: 1, ..setup }).unwrap();
@@ -145,7 +151,7 @@ fn the_paper_is_not_clamped_and_takes_the_last_iterate() {
     setup.choices = Protocol::Paper250502971.choices();
     let outcome = attack(&AttackSpec::Pgd(setup.choices.pgd()), setup.clone()).unwrap();
     assert!(values(&outcome).iter().any(|v| *v < 0. || *v > 1.));
-    assert_eq!((outcome.float_at, outcome.file_at.step), (outcome.file_at, 40));
+    assert_eq!((outcome.float.at, outcome.file.at.step), (outcome.file.at, 40));
     assert!(outcome.notes.iter().any(|note| note.contains("63 % of epsilon")), "{:?}", outcome.notes);
     // 40 steps of 2/255 in units of the red channel's standard deviation.
     let used = outcome.records.last().unwrap().budget_used * 0.5;
@@ -159,10 +165,11 @@ fn the_paper_is_not_clamped_and_takes_the_last_iterate() {
 #[test]
 fn a_file_format_that_loses_levels_is_reported() {
     let mut setup = setup(16, 12, budget(Norm::Linf, 2., Unit::Pixel255));
-    setup.reread = |image| Image::new(image.width(), image.height(), image.rgb().iter().map(|v| v & !15).collect());
+    (setup.original, setup.choices.container) = (Container::Jpeg, SaveAs::AsOriginal);
     let outcome = attack(&pgd(), setup).unwrap();
     assert!(outcome.clean_reread.is_some() && !outcome.within_budget);
-    assert!(outcome.file.rgb().iter().all(|v| v % 16 == 0));
+    assert_eq!(outcome.file.container, Container::Jpeg);
+    assert_eq!(decode::decode(&outcome.file.bytes, &Limits::default()).unwrap().image, outcome.file.image);
     assert!(outcome.notes.iter().any(|note| note.contains("out of the budget")));
 }
 
@@ -170,7 +177,7 @@ fn a_file_format_that_loses_levels_is_reported() {
 fn an_epsilon_below_one_level_cannot_change_a_file() {
     let setup = setup(6, 6, budget(Norm::Linf, 0.01, Unit::Normalised));
     let outcome = attack(&pgd(), setup.clone()).unwrap();
-    assert_eq!(outcome.file, setup.image);
+    assert_eq!(outcome.file.image, setup.image);
     assert!(outcome.notes.iter().any(|note| note.contains("0.58 of 255 levels")), "{:?}", outcome.notes);
 }
 
@@ -179,12 +186,12 @@ fn goals_move_the_area_their_way() {
     let request = |goal| Setup { goal, ..setup(16, 12, budget(Norm::Linf, 20., Unit::Pixel255)) };
     let before = request(Goal::Untargeted).reference.area();
     let erased = attack(&pgd(), request(Goal::Erase)).unwrap();
-    assert!(erased.file_evaluation.mask.area() < before / 2);
+    assert!(erased.file.evaluation.mask.area() < before / 2);
     let hallucinated = attack(&pgd(), request(Goal::Hallucinate(None))).unwrap();
-    assert!(hallucinated.file_evaluation.mask.area() > before + 20);
+    assert!(hallucinated.file.evaluation.mask.area() > before + 20);
     let target = Mask::from_fn(16, 12, |x, _| x < 8);
     let outcome = attack(&pgd(), request(Goal::Target(target))).unwrap();
-    assert!(outcome.file_evaluation.target_dsc.unwrap() > outcome.clean.target_dsc.unwrap() + 0.1);
+    assert!(outcome.file.evaluation.target_dsc.unwrap() > outcome.clean.target_dsc.unwrap() + 0.1);
     assert!(matches!(outcome.success.criterion, Criterion::DscToTargetAtLeast(_)));
 }
 
@@ -195,7 +202,7 @@ fn odd_sizes_and_references_work() {
             let mut setup = setup(width, height, budget(Norm::L2, 30., Unit::Pixel255));
             setup.reference = Mask::from_fn(width, height, |_, _| everything);
             let outcome = attack(&pgd(), setup).unwrap();
-            assert!(outcome.within_budget && outcome.file_evaluation.dsc <= outcome.clean.dsc);
+            assert!(outcome.within_budget && outcome.file.evaluation.dsc <= outcome.clean.dsc);
         }
     }
 }

@@ -42,7 +42,7 @@ pub struct At {
 pub struct Visited {
     /// When it was visited.
     pub at: At,
-    /// The point `[3, h, w]`, in the attack's space.
+    /// The point `[3, h, w]`; in the attack's space until it becomes part of an outcome.
     pub x: Tensor,
     /// What the model said.
     pub evaluation: Evaluation,
