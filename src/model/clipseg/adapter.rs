@@ -135,6 +135,13 @@ impl Adapters {
         };
         let vision_layers = tower('v', vision, config.vision_config.num_hidden_layers)?;
         let text_layers = tower('l', text, config.text_config.num_hidden_layers)?;
+        let shallow = (0..config.extract_layers.len())
+            .any(|i| from.rows(&format!("text_extract_adapters.{i}.fc1.weight")).is_some());
+        if shallow && text != config.projection_dim {
+            let sizes =
+                format!("the text tower is {text} wide and the conditional embedding {}", config.projection_dim);
+            return Err(candle_core::Error::msg(format!("shallow text adapters need equal widths: {sizes}")).into());
+        }
         let mut extracted = |side: &str, width| {
             (0..config.extract_layers.len())
                 .map(|i| Adapter::load(from, &format!("{side}_extract_adapters.{i}"), width))
