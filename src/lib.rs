@@ -7,8 +7,8 @@
 //! cli                     commands, thin
 //! report, train           tables and pictures; fitting a model
 //! attack                  one file per attack, and the harness all of them share
-//! oracle                  what an attack may ask about an image
 //! engine                  the thread that owns the model and batches the questions
+//! oracle                  what an attack may ask about an image
 //! model                   CLIPSeg and what the rest of the system may know of it
 //! loss, metric, imaging   losses on logits, scores of masks and images, files and pixels
 //! nn                      differentiable layers and their kernels

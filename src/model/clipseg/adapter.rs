@@ -7,7 +7,6 @@
 
 use candle_core::Tensor;
 
-use super::block::BlockAdapters;
 use super::config::ClipSegConfig;
 use super::parameters::{Parameters, linear};
 use crate::model::checkpoint::CheckpointError;
@@ -32,6 +31,13 @@ impl Adapter {
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         x + self.up.forward(&self.down.forward(x)?.relu()?)?.relu()?
     }
+}
+
+/// Adapters of one block, applied to what a branch adds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BlockAdapters {
+    pub attention: Option<Adapter>,
+    pub output: Option<Adapter>,
 }
 
 /// Parameters whose inner widths are not in the configuration.
