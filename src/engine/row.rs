@@ -2,13 +2,13 @@
 
 use std::sync::mpsc::sync_channel;
 
-use candle_core::{DType, Tensor, bail};
+use candle_core::{DType, Device, Tensor, bail};
 
 use super::batch::{Query, Reply};
 use super::thread::Command;
 use super::{CancelToken, Objective, Seat};
 use crate::loss::Loss;
-use crate::model::Conditioning;
+use crate::model::{Conditioning, Preprocess, Resize};
 use crate::oracle::{Answer, Oracle, OracleError};
 
 /// What the points are that an attack asks about.
@@ -38,6 +38,8 @@ pub struct RowSpec {
 pub struct Row {
     spec: RowSpec,
     seat: Seat,
+    /// Prepared for the size of the last point; an attack asks about one size only.
+    resize: Option<Resize>,
 }
 
 impl Row {
@@ -50,15 +52,14 @@ impl Row {
             return Err(OracleError::Model(text));
         }
         spec.objective.target = target.detach().to_dtype(DType::F32)?.to_device(seat.0.device())?;
-        Ok(Self { spec, seat })
+        Ok(Self { spec, seat, resize: None })
     }
 
     /// Asks about `x` and waits for the answer.
-    fn ask(&self, x: &Tensor, gradient_of: Option<(Loss, Tensor)>) -> Result<Reply, OracleError> {
+    fn ask(&mut self, x: &Tensor, gradient_of: Option<(Loss, Tensor)>) -> Result<Reply, OracleError> {
         if self.spec.cancel.is_cancelled() {
             return Err(OracleError::Cancelled);
         }
-        let shared = &self.seat.0.0;
         let (reply, answer) = sync_channel(1);
         let query = Query {
             pixel_values: self.pixel_values(x)?,
@@ -67,13 +68,14 @@ impl Row {
             cancel: self.spec.cancel.clone(),
             reply,
         };
+        let shared = &self.seat.0.0;
         let stopped = || OracleError::Model(shared.why_stopped());
         shared.inbox.send(Command::Query(query)).map_err(|_| stopped())?;
         answer.recv().map_err(|_| stopped())?
     }
 
     /// The network's input for a point.
-    fn pixel_values(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn pixel_values(&mut self, x: &Tensor) -> candle_core::Result<Tensor> {
         let (channels, height, width) = x.dims3()?;
         if channels != 3 || x.dtype() != DType::F32 {
             bail!("a point must be [3, height, width] in f32, found {:?} in {:?}", x.dims(), x.dtype());
@@ -81,7 +83,10 @@ impl Row {
         let input = self.seat.0.input();
         let x = x.detach().to_device(self.seat.0.device())?;
         match self.spec.space {
-            Space::Pixels => input.forward(&x),
+            Space::Pixels => {
+                let resize = prepared(&mut self.resize, input, (height, width), x.device())?;
+                input.forward_through(resize, &x)
+            }
             Space::PixelValues if (height, width) == (input.height, input.width) => Ok(x),
             Space::PixelValues => {
                 bail!("the network's input is {}x{}, found {height}x{width}", input.height, input.width)
@@ -90,14 +95,32 @@ impl Row {
     }
 
     /// A gradient with respect to the network's input, as one with respect to `x`.
-    fn pull_back(&self, gradient: &Tensor, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn pull_back(&mut self, gradient: &Tensor, x: &Tensor) -> candle_core::Result<Tensor> {
         let (_, height, width) = x.dims3()?;
         let gradient = match self.spec.space {
-            Space::Pixels => self.seat.0.input().pull_back(gradient, (height, width))?,
+            Space::Pixels => {
+                let input = self.seat.0.input();
+                let resize = prepared(&mut self.resize, input, (height, width), gradient.device())?;
+                input.pull_back_through(resize, gradient)?
+            }
             Space::PixelValues => gradient.clone(),
         };
         (gradient * f64::from(self.spec.objective.goal.sign()))?.to_device(x.device())
     }
+}
+
+/// The resizing for a size, made anew only if the last one was for another.
+fn prepared<'a>(
+    kept: &'a mut Option<Resize>,
+    input: &Preprocess,
+    from: (usize, usize),
+    device: &Device,
+) -> candle_core::Result<&'a Resize> {
+    let resize = match kept.take() {
+        Some(resize) if resize.from() == from => resize,
+        _ => input.resize(from, device)?,
+    };
+    Ok(kept.insert(resize))
 }
 
 impl Oracle for Row {
@@ -112,8 +135,8 @@ impl Oracle for Row {
     }
 
     fn loss_and_gradient(&mut self, x: &Tensor) -> Result<Answer, OracleError> {
-        let Objective { loss, target, goal } = &self.spec.objective;
-        let reply = self.ask(x, Some((*loss, target.clone())))?;
+        let Objective { loss, target, goal } = self.spec.objective.clone();
+        let reply = self.ask(x, Some((loss, target)))?;
         let (value, gradient) = reply.gradient.ok_or_else(|| OracleError::Gradient("missing".into()))?;
         Ok(Answer {
             loss: goal.sign() * value,

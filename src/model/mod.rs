@@ -11,7 +11,7 @@ pub mod tokenizer;
 
 use candle_core::{Device, Tensor};
 
-pub use preprocess::{Preprocess, resize_image, upsample};
+pub use preprocess::{Preprocess, Resize, resize_image, upsample};
 
 /// A prompt after the text tower: whatever the model wants to keep of it, `[features]`.
 ///

@@ -28,7 +28,7 @@ impl Preprocess {
     /// A tensor of another rank.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (_, h, w) = x.dims3()?;
-        self.normalise(&apply(x, &matrices((h, w), (self.height, self.width), x.device())?)?)
+        self.normalise(&self.resize((h, w), x.device())?.forward(x)?)
     }
 
     /// The transpose of the linear part of [`Self::forward`]: a gradient with respect to
@@ -36,10 +36,32 @@ impl Preprocess {
     ///
     /// # Errors
     /// A tensor of another shape than `[3, self.height, self.width]`.
-    pub fn pull_back(&self, gradient: &Tensor, (h, w): (usize, usize)) -> Result<Tensor> {
-        let g = gradient.broadcast_div(&channels(&self.std, gradient.device())?)?;
-        let (rows, columns) = matrices((h, w), (self.height, self.width), gradient.device())?;
-        apply(&g, &(rows.t()?.contiguous()?, columns.t()?.contiguous()?))
+    pub fn pull_back(&self, gradient: &Tensor, from: (usize, usize)) -> Result<Tensor> {
+        self.pull_back_through(&self.resize(from, gradient.device())?, gradient)
+    }
+
+    /// The resizing of images of one size, prepared for many of them.
+    ///
+    /// # Errors
+    /// Matrices that do not fit the device.
+    pub fn resize(&self, from: (usize, usize), device: &Device) -> Result<Resize> {
+        Resize::new(from, (self.height, self.width), device)
+    }
+
+    /// [`Self::forward`] with a prepared resizing.
+    ///
+    /// # Errors
+    /// A tensor of another shape than the resizing was prepared for.
+    pub fn forward_through(&self, resize: &Resize, x: &Tensor) -> Result<Tensor> {
+        self.normalise(&resize.forward(x)?)
+    }
+
+    /// [`Self::pull_back`] with a prepared resizing.
+    ///
+    /// # Errors
+    /// A tensor of another shape than `[3, self.height, self.width]`.
+    pub fn pull_back_through(&self, resize: &Resize, gradient: &Tensor) -> Result<Tensor> {
+        resize.pull_back(&gradient.broadcast_div(&channels(&self.std, gradient.device())?)?)
     }
 
     /// `(x - mean) / std` per channel.
@@ -59,14 +81,57 @@ impl Preprocess {
     }
 }
 
-/// Bilinear upsampling of logits `[h, w]` to `(height, width)`, before the threshold.
+/// A resizing as two matrices, and their transposes for gradients.
+#[derive(Debug, Clone)]
+pub struct Resize {
+    from: (usize, usize),
+    /// `[to, from]` of the rows, `[from, to]` of the columns: `x` becomes `rows x columns`.
+    rows: Tensor,
+    columns: Tensor,
+    rows_transposed: Tensor,
+    columns_transposed: Tensor,
+}
+
+impl Resize {
+    fn new(from: (usize, usize), to: (usize, usize), device: &Device) -> Result<Self> {
+        let rows = Tensor::from_vec(triangle(from.0, to.0), (to.0, from.0), device)?;
+        let columns_transposed = Tensor::from_vec(triangle(from.1, to.1), (to.1, from.1), device)?;
+        Ok(Self {
+            from,
+            rows_transposed: rows.t()?.contiguous()?,
+            columns: columns_transposed.t()?.contiguous()?,
+            rows,
+            columns_transposed,
+        })
+    }
+
+    /// The size it was prepared for, (height, width).
+    pub fn from(&self) -> (usize, usize) {
+        self.from
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        sandwich(&self.rows, x, &self.columns)
+    }
+
+    fn pull_back(&self, gradient: &Tensor) -> Result<Tensor> {
+        sandwich(&self.rows_transposed, gradient, &self.columns_transposed)
+    }
+}
+
+/// `left x right` for every channel of `x` `[channels, h, w]`.
+fn sandwich(left: &Tensor, x: &Tensor, right: &Tensor) -> Result<Tensor> {
+    let (channels, height, _) = x.dims3()?;
+    let x = x.contiguous()?.flatten_to(1)?.matmul(right)?.reshape((channels, height, ()))?;
+    left.broadcast_left(channels)?.contiguous()?.matmul(&x)
+}
+
+/// Bilinear resizing of logits `[h, w]` to `to` (height, width), before the threshold.
 ///
 /// # Errors
 /// A tensor of another rank.
 pub fn upsample(logits: &Tensor, to: (usize, usize)) -> Result<Tensor> {
-    let (h, w) = logits.dims2()?;
-    let (rows, columns) = matrices((h, w), to, logits.device())?;
-    rows.matmul(&logits.contiguous()?)?.matmul(&columns.t()?.contiguous()?)
+    Resize::new(logits.dims2()?, to, logits.device())?.forward(&logits.unsqueeze(0)?)?.squeeze(0)
 }
 
 /// An 8-bit image at another size, through the same filter as the network's input.
@@ -75,25 +140,12 @@ pub fn upsample(logits: &Tensor, to: (usize, usize)) -> Result<Tensor> {
 /// A size of zero.
 pub fn resize_image(image: &Image, (height, width): (usize, usize)) -> std::result::Result<Image, ImagingError> {
     let x = image.to_tensor(&Device::Cpu)?;
-    let resize = matrices((image.height(), image.width()), (height, width), x.device())?;
-    Image::from_tensor(&apply(&x, &resize)?)
+    let resize = Resize::new((image.height(), image.width()), (height, width), x.device())?;
+    Image::from_tensor(&resize.forward(&x)?)
 }
 
 fn channels(values: &[f32; 3], device: &Device) -> Result<Tensor> {
     Tensor::from_slice(values, (3, 1, 1), device)
-}
-
-fn apply(x: &Tensor, (rows, columns): &(Tensor, Tensor)) -> Result<Tensor> {
-    let x = x.contiguous()?;
-    rows.broadcast_left(x.dim(0)?)?
-        .contiguous()?
-        .matmul(&x)?
-        .matmul(&columns.t()?.contiguous()?.broadcast_left(x.dim(0)?)?.contiguous()?)
-}
-
-fn matrices(from: (usize, usize), to: (usize, usize), device: &Device) -> Result<(Tensor, Tensor)> {
-    let one = |from: usize, to: usize| Tensor::from_vec(triangle(from, to), (to, from), device);
-    Ok((one(from.0, to.0)?, one(from.1, to.1)?))
 }
 
 /// The `[to, from]` matrix of PIL's antialiased triangle filter: support scales when shrinking.
@@ -112,4 +164,43 @@ fn triangle(from: usize, to: usize) -> Vec<f32> {
         }
     }
     matrix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::testing::noise;
+
+    const TO: usize = 16;
+
+    fn preprocess() -> Preprocess {
+        Preprocess { height: TO, width: TO, mean: [0.4, 0.5, 0.6], std: [0.2, 0.3, 0.25] }
+    }
+
+    fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
+        (a * b)?.to_dtype(candle_core::DType::F64)?.sum_all()?.to_scalar()
+    }
+
+    #[test]
+    fn the_pull_back_is_the_transpose_of_the_linear_part() -> Result<()> {
+        for (h, w) in [(16, 16), (37, 29), (5, 80), (8, 8), (1, 1)] {
+            let x = noise(1, &[3, h, w])?.to_dtype(candle_core::DType::F32)?;
+            let y = noise(2, &[3, TO, TO])?.to_dtype(candle_core::DType::F32)?;
+            let zero = preprocess().forward(&x.zeros_like()?)?;
+            let forward = dot(&(preprocess().forward(&x)? - zero)?, &y)?;
+            let back = dot(&x, &preprocess().pull_back(&y, (h, w))?)?;
+            assert!((forward - back).abs() < 1e-3 * forward.abs().max(1.), "{h}x{w}: {forward} and {back}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_constant_image_stays_constant_and_its_own_size_is_the_identity() -> Result<()> {
+        let x = (Tensor::ones((3, 31, 50), candle_core::DType::F32, &Device::Cpu)? * 0.5)?;
+        let y = preprocess().denormalise(&preprocess().forward(&x)?)?;
+        assert!((y - 0.5)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-6);
+        let logits = noise(3, &[TO, TO])?.to_dtype(candle_core::DType::F32)?;
+        assert_eq!(upsample(&logits, (TO, TO))?.to_vec2::<f32>()?, logits.to_vec2::<f32>()?);
+        Ok(())
+    }
 }

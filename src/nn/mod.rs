@@ -17,7 +17,7 @@ mod kernel;
 mod layer_norm;
 mod linear;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use activation::{Activation, quick_gelu};
 pub use attention::attention;
