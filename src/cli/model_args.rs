@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::DType;
 use clap::Args;
 
@@ -29,8 +29,8 @@ impl ModelArgs {
     /// # Errors
     /// A model folder, adapter file or device that cannot be used.
     pub fn open(&self) -> Result<(ClipSeg, Source)> {
-        let source = Source::resolve(self.model.as_deref()).context("--model")?;
-        let device = self.device.open().context("--device")?;
+        let source = Source::resolve(self.model.as_deref())?;
+        let device = self.device.open()?;
         let model = source.open(self.adapter.as_deref(), &device, DType::F32)?;
         Ok((model, source))
     }

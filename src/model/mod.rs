@@ -6,13 +6,16 @@
 
 pub mod checkpoint;
 pub mod clipseg;
+mod description;
 mod device;
+mod embedded;
 mod preprocess;
 mod registry;
 pub mod tokenizer;
 
 use candle_core::{Device, Tensor};
 
+pub use description::{Architecture, Description, Structure};
 pub use device::{DeviceChoice, DeviceError};
 pub use preprocess::{Preprocess, resize_image, upsample};
 pub use registry::{RegistryError, Source, file_sha256};

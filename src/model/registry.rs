@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use sha2::{Digest, Sha256};
 
+use super::checkpoint::AdapterFile;
 use super::clipseg::{ClipSeg, LoadError, Parts};
+use super::embedded;
 
 /// The demo model's folder, next to the program or in the working directory.
 const DEMO: &str = "models/demo";
@@ -18,6 +20,8 @@ const DEMO: &str = "models/demo";
 /// A model that has been found but not loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
+    /// The demo model inside the program.
+    Embedded,
     /// A folder in the layout of the HuggingFace hub.
     Folder(PathBuf),
 }
@@ -41,22 +45,22 @@ pub enum RegistryError {
         Parts::FILES
     )]
     Download { address: String, repository: String },
-    /// There is no demo model.
-    #[error("found no demo model in {DEMO}: name a model folder")]
-    NoDemo,
+    /// The folder of models cannot be listed.
+    #[error("cannot list {}: {source}", path.display())]
+    List { path: PathBuf, source: std::io::Error },
 }
 
 impl Source {
     /// Finds the model that a person named.
     ///
-    /// Without a name it is the demo model: the folder `models/demo` next to the program, or else
-    /// the one in the working directory.
+    /// Without a name it is the demo model: the folder `models/demo` next to the program, else the
+    /// one in the working directory, else the one inside the program.
     ///
     /// # Errors
     /// A name that is not that of a model folder; the message says what is missing.
     pub fn resolve(model: Option<&str>) -> Result<Self, RegistryError> {
         let Some(name) = model else {
-            return Self::demo().ok_or(RegistryError::NoDemo);
+            return Ok(Self::demo());
         };
         if let Some(repository) = name.strip_prefix("hf://") {
             return Err(RegistryError::Download { address: name.into(), repository: repository.into() });
@@ -74,10 +78,47 @@ impl Source {
         Ok(Self::Folder(folder))
     }
 
-    fn demo() -> Option<Self> {
+    fn demo() -> Self {
         let program = std::env::current_exe().ok();
         let beside = program.as_deref().and_then(Path::parent).map(|folder| folder.join(DEMO));
-        beside.into_iter().chain([PathBuf::from(DEMO)]).find(|folder| is_model(folder)).map(Self::Folder)
+        let found = beside.into_iter().chain([PathBuf::from(DEMO)]).find(|folder| is_model(folder));
+        found.map_or(Self::Embedded, Self::Folder)
+    }
+
+    /// The demo model, then the model folders below `root` (usually `models`) by name.
+    ///
+    /// # Errors
+    /// [`RegistryError::List`]; a `root` that does not exist holds no model.
+    pub fn list(root: &Path) -> Result<Vec<Self>, RegistryError> {
+        let failed = |source| RegistryError::List { path: root.into(), source };
+        let entries = match std::fs::read_dir(root) {
+            Ok(entries) => entries.collect::<Result<Vec<_>, _>>().map_err(failed)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        let demo = Self::demo();
+        let mut folders: Vec<PathBuf> = entries
+            .into_iter()
+            .map(|entry| entry.path())
+            .filter(|folder| folder.join("config.json").exists() && !demo.is_at(folder))
+            .collect();
+        folders.sort();
+        Ok(std::iter::once(demo).chain(folders.into_iter().map(Self::Folder)).collect())
+    }
+
+    fn is_at(&self, place: &Path) -> bool {
+        match self {
+            Self::Embedded => false,
+            Self::Folder(folder) => folder.canonicalize().is_ok_and(|own| place.canonicalize().is_ok_and(|p| p == own)),
+        }
+    }
+
+    /// Reads the files of the model.
+    pub(super) fn parts(&self) -> Result<Parts, LoadError> {
+        match self {
+            Self::Embedded => embedded::parts(),
+            Self::Folder(folder) => Parts::read(folder),
+        }
     }
 
     /// Loads the model, with the adapters of a file if one is named.
@@ -85,9 +126,8 @@ impl Source {
     /// # Errors
     /// A missing, damaged or unfitting file; the message names file, key or tensor.
     pub fn open(&self, adapter: Option<&Path>, device: &Device, dtype: DType) -> Result<ClipSeg, LoadError> {
-        match self {
-            Self::Folder(folder) => ClipSeg::open(folder, adapter, device, dtype),
-        }
+        let adapter = adapter.map(AdapterFile::open).transpose()?;
+        ClipSeg::assemble(self.parts()?, adapter, device, dtype)
     }
 
     /// SHA-256 of the weights file, in lower-case hexadecimal: what a manifest records.
@@ -96,6 +136,7 @@ impl Source {
     /// A folder without a weights file, or one that cannot be read.
     pub fn weights_sha256(&self) -> Result<String, LoadError> {
         match self {
+            Self::Embedded => Ok(hex(&Sha256::digest(embedded::WEIGHTS))),
             Self::Folder(folder) => file_sha256(&Parts::weights_file(folder)?),
         }
     }
@@ -104,6 +145,7 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Embedded => f.write_str("embedded"),
             Self::Folder(folder) => folder.display().fmt(f),
         }
     }
@@ -162,6 +204,29 @@ mod tests {
     fn an_address_is_answered_with_how_to_do_without_the_network() {
         let message = Source::resolve(Some("hf://CIDAS/clipseg-rd64-refined")).expect_err("hf").to_string();
         assert!(message.contains("downloads nothing") && message.contains(" CIDAS/clipseg-rd64-refined"), "{message}");
+    }
+
+    #[test]
+    fn folders_below_the_root_are_listed_after_the_demo_model() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        for name in ["b", "a", "no-model"] {
+            std::fs::create_dir(dir.path().join(name))?;
+        }
+        for name in ["a", "b"] {
+            std::fs::write(dir.path().join(name).join("config.json"), "{}")?;
+        }
+        let listed = Source::list(dir.path())?;
+        assert_eq!(listed[1..], ["a", "b"].map(|name| Source::Folder(dir.path().join(name))));
+        assert_eq!(Source::list(&dir.path().join("absent"))?.len(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn the_embedded_model_opens() -> Result<(), LoadError> {
+        use crate::model::SegmentationModel;
+        let model = Source::Embedded.open(None, &Device::Cpu, DType::F32)?;
+        assert_eq!(model.name(), "demo");
+        Ok(())
     }
 
     #[test]
