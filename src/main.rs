@@ -1,7 +1,12 @@
 //! The `segprobe` program; everything it does is in the library.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
-    segprobe::cli::Cli::parse().run()
+fn main() -> ExitCode {
+    match segprobe::cli::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => segprobe::cli::report(&error),
+    }
 }

@@ -1,9 +1,17 @@
 //! The command line: thin wrappers over the rest.
 
+mod doctor;
+mod failure;
+pub mod model_args;
+mod models;
+mod phantoms;
+mod segment;
 mod train;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+pub use failure::report;
 
 /// Stress-tests text-prompted medical image segmentation.
 #[derive(Debug, Parser)]
@@ -15,8 +23,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Train(train::TrainArgs),
-    Phantoms { out: std::path::PathBuf, count: u64 },
+    Segment(Box<segment::SegmentArgs>),
+    Models(models::ModelsArgs),
+    Doctor(Box<doctor::DoctorArgs>),
+    Phantoms(phantoms::PhantomsArgs),
+    Train(Box<train::TrainArgs>),
 }
 
 impl Cli {
@@ -26,13 +37,11 @@ impl Cli {
     /// What the command could not do, in a sentence that says what to change.
     pub fn run(&self) -> Result<()> {
         match &self.command {
+            Command::Segment(args) => segment::run(args),
+            Command::Models(args) => models::run(args),
+            Command::Doctor(args) => doctor::run(args),
+            Command::Phantoms(args) => phantoms::run(args),
             Command::Train(args) => train::run(args),
-            Command::Phantoms { out, count } => {
-                for kind in crate::phantom::Kind::ALL {
-                    crate::phantom::write_folder(kind, &out.join(kind.name()), 1000..1000 + count, (320, 280))?;
-                }
-                Ok(())
-            }
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod encode;
 mod error;
 mod image;
 mod mask;
+pub mod npy;
 pub mod overlay;
 pub mod perturbation;
 mod picture;

@@ -1,5 +1,6 @@
 //! One picture that shows a person what an attack did: the original, the adversarial image and the
-//! perturbation side by side, with the outlines of the masks, captions and a legend.
+//! perturbation side by side, with the outlines of the masks, captions and a legend. Or, without an
+//! attack, one image and its prediction.
 //!
 //! The colours are those of Okabe and Ito (2008), which people with a colour vision deficiency can
 //! tell apart.
@@ -44,6 +45,13 @@ pub struct Overlay<'a> {
 /// An outline's mask, colour and thickness in pixels.
 type Outline<'a> = (&'a Mask, Colour, usize);
 
+/// An image under its caption, with outlines on it.
+struct Panel<'a> {
+    image: &'a Image,
+    caption: &'a str,
+    outlines: [Option<Outline<'a>>; 2],
+}
+
 /// Draws the overlay.
 ///
 /// # Errors
@@ -52,14 +60,39 @@ pub fn draw(overlay: &Overlay) -> Result<Image, ImagingError> {
     let reference: Option<Outline> = overlay.reference.map(|m| (m, REFERENCE, 5));
     let clean: Option<Outline> = overlay.clean_prediction.map(|m| (m, CLEAN, 3));
     let adversarial: Option<Outline> = overlay.adversarial_prediction.map(|m| (m, ADVERSARIAL, 3));
-    let perturbation = overlay.perturbation;
+    let panel = |(image, caption), outlines| Panel { image, caption, outlines };
     let panels = [
-        (overlay.original, [reference, clean]),
-        (overlay.adversarial, [reference, adversarial]),
-        ((&perturbation.image, perturbation.caption.as_str()), [None, None]),
+        panel(overlay.original, [reference, clean]),
+        panel(overlay.adversarial, [reference, adversarial]),
+        panel((&overlay.perturbation.image, overlay.perturbation.caption.as_str()), [None, None]),
     ];
-    let size = (overlay.original.0.width(), overlay.original.0.height());
-    for ((image, _), outlines) in &panels {
+    let entries = [
+        reference.map(|_| (REFERENCE, "reference mask")),
+        clean.map(|_| (CLEAN, "clean prediction")),
+        adversarial.map(|_| (ADVERSARIAL, "adversarial prediction")),
+    ];
+    compose(&panels, &entries.into_iter().flatten().collect::<Vec<_>>())
+}
+
+/// Draws one image with the outlines of a prediction and, if there is one, of the reference mask.
+///
+/// # Errors
+/// [`ImagingError::Mismatch`] if a mask has another size than the image.
+pub fn draw_prediction(
+    image: &Image,
+    caption: &str,
+    prediction: &Mask,
+    reference: Option<&Mask>,
+) -> Result<Image, ImagingError> {
+    let outlines = [reference.map(|m| (m, REFERENCE, 5)), Some((prediction, CLEAN, 3))];
+    let entries = [reference.map(|_| (REFERENCE, "reference mask")), Some((CLEAN, "prediction"))];
+    compose(&[Panel { image, caption, outlines }], &entries.into_iter().flatten().collect::<Vec<_>>())
+}
+
+/// Sets panels side by side, above a legend.
+fn compose(panels: &[Panel], legend: &[(Colour, &str)]) -> Result<Image, ImagingError> {
+    let size = panels.first().map_or((1, 1), |first| (first.image.width(), first.image.height()));
+    for Panel { image, outlines, .. } in panels {
         let found = (image.width(), image.height());
         if found != size {
             return Err(ImagingError::Mismatch { what: "a picture of the overlay", found, image: size });
@@ -68,33 +101,28 @@ pub fn draw(overlay: &Overlay) -> Result<Image, ImagingError> {
     }
 
     let (width, height) = fitted(size);
-    let panel = width.max(NARROWEST);
-    let titles = panels.map(|((_, title), _)| caption::wrap(title, panel));
-    let header = titles.iter().map(Vec::len).max().unwrap_or(0) * LINE;
-    let total = panels.len() * (panel + GAP) + GAP;
-    let entries = [
-        (overlay.reference.is_some(), REFERENCE, "reference mask"),
-        (overlay.clean_prediction.is_some(), CLEAN, "clean prediction"),
-        (overlay.adversarial_prediction.is_some(), ADVERSARIAL, "adversarial prediction"),
-    ];
-    let legend: Vec<_> = entries.into_iter().filter(|(shown, ..)| *shown).collect();
-    let rows = flow(&legend.iter().map(|(.., label)| entry_width(label)).collect::<Vec<_>>(), total - 2 * GAP);
+    let column = width.max(NARROWEST);
+    let captions: Vec<_> = panels.iter().map(|panel| caption::wrap(panel.caption, column)).collect();
+    let header = captions.iter().map(Vec::len).max().unwrap_or(0) * LINE;
+    let total = panels.len() * (column + GAP) + GAP;
+    let widths: Vec<usize> = legend.iter().map(|(_, label)| entry_width(label)).collect();
+    let rows = flow(&widths, total - 2 * GAP);
     let bottom = GAP + header + height + GAP;
     let legend_height = rows.last().map_or(0, |(_, row)| (row + 1) * (LINE + 4) + GAP);
 
     let mut picture = Picture::new(total, bottom + legend_height, BACKGROUND);
-    for (n, ((image, _), outlines)) in panels.iter().enumerate() {
-        let left = GAP + n * (panel + GAP);
-        for (line, text) in titles[n].iter().enumerate() {
+    for (n, (panel, lines)) in panels.iter().zip(&captions).enumerate() {
+        let left = GAP + n * (column + GAP);
+        for (line, text) in lines.iter().enumerate() {
             caption::write(&mut picture, (left, GAP + line * LINE), text, INK);
         }
-        let corner = (left + (panel - width) / 2, GAP + header);
-        picture.put(corner, &scale(image, width, height));
-        for (mask, colour, thickness) in outlines.iter().flatten() {
+        let corner = (left + (column - width) / 2, GAP + header);
+        picture.put(corner, &scale(panel.image, width, height));
+        for (mask, colour, thickness) in panel.outlines.iter().flatten() {
             picture.outline(corner, &mask.resize(width, height), *colour, *thickness);
         }
     }
-    for ((_, colour, label), (x, row)) in legend.iter().zip(rows) {
+    for ((colour, label), (x, row)) in legend.iter().zip(rows) {
         let corner = (GAP + x, bottom + row * (LINE + 4));
         picture.fill(corner, (LINE, LINE - 4), INK);
         picture.fill((corner.0 + 2, corner.1 + 2), (LINE - 4, LINE - 8), *colour);
@@ -170,6 +198,18 @@ mod tests {
         let picture = shown(352, 288);
         let has = |colour: Colour| picture.rgb().as_chunks::<3>().0.contains(&colour);
         assert!(has(REFERENCE) && has(CLEAN) && !has(ADVERSARIAL));
+    }
+
+    #[test]
+    fn a_prediction_alone_is_drawn_in_one_panel() {
+        let image = Image::new(352, 288, vec![90; 352 * 288 * 3]).unwrap();
+        let mask = Mask::from_fn(352, 288, |x, y| x < 100 && y < 100);
+        let has = |picture: &Image, colour| picture.rgb().as_chunks::<3>().0.contains(&colour);
+        let alone = draw_prediction(&image, "polyp", &mask, None).unwrap();
+        let both = draw_prediction(&image, "polyp", &mask, Some(&mask)).unwrap();
+        assert!(has(&alone, CLEAN) && !has(&alone, REFERENCE));
+        assert!(has(&both, CLEAN) && has(&both, REFERENCE));
+        assert_eq!(alone.width(), 352 + 2 * GAP);
     }
 
     #[test]

@@ -6,12 +6,19 @@
 
 pub mod checkpoint;
 pub mod clipseg;
+mod description;
+mod device;
+mod embedded;
 mod preprocess;
+mod registry;
 pub mod tokenizer;
 
 use candle_core::{Device, Tensor};
 
+pub use description::{Architecture, Description, Structure};
+pub use device::{DeviceChoice, DeviceError};
 pub use preprocess::{Preprocess, Resize, resize_image, upsample};
+pub use registry::{RegistryError, Source, file_sha256};
 
 /// A prompt after the text tower: whatever the model wants to keep of it, `[features]`.
 ///
