@@ -1,5 +1,6 @@
 //! The command line: thin wrappers over the rest.
 
+pub mod model_args;
 mod train;
 
 use anyhow::Result;

@@ -6,12 +6,16 @@
 
 pub mod checkpoint;
 pub mod clipseg;
+mod device;
 mod preprocess;
+mod registry;
 pub mod tokenizer;
 
 use candle_core::{Device, Tensor};
 
+pub use device::{DeviceChoice, DeviceError};
 pub use preprocess::{Preprocess, resize_image, upsample};
+pub use registry::{RegistryError, Source, file_sha256};
 
 /// A prompt after the text tower: whatever the model wants to keep of it, `[features]`.
 ///

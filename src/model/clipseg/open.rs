@@ -1,6 +1,6 @@
 //! Opening a HuggingFace folder, with or without an adapter file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 
@@ -23,6 +23,20 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// What a model folder holds, for messages.
+    pub const FILES: &str = "config.json, model.safetensors (or pytorch_model.bin), \
+                             and vocab.json with merges.txt (or tokenizer.json)";
+
+    /// The weights file of a folder.
+    ///
+    /// # Errors
+    /// [`LoadError::Missing`] if there is none.
+    pub fn weights_file(folder: &Path) -> Result<PathBuf, LoadError> {
+        let wanted = "model.safetensors, pytorch_model.bin";
+        let found = wanted.split(", ").map(|name| folder.join(name)).find(|path| path.exists());
+        found.ok_or(LoadError::Missing { path: folder.into(), wanted })
+    }
+
     /// Reads a folder: `config.json`, `preprocessor_config.json` (optional), a tokenizer, and
     /// `model.safetensors` or `pytorch_model.bin`.
     ///
@@ -32,9 +46,7 @@ impl Parts {
         let config = ClipSegConfig::open(&folder.join("config.json"))?;
         let file = folder.join("preprocessor_config.json");
         let text = if file.exists() { read(&file)? } else { "{}".into() };
-        let wanted = "model.safetensors, pytorch_model.bin";
-        let weights = wanted.split(", ").map(|name| folder.join(name)).find(|path| path.exists());
-        let weights = weights.ok_or(LoadError::Missing { path: folder.into(), wanted })?;
+        let weights = Self::weights_file(folder)?;
         let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         Ok(Self {
             name: name.unwrap_or_else(|| "model".into()),
