@@ -1,5 +1,8 @@
 //! The command line: thin wrappers over the rest.
 
+mod attack;
+mod attack_args;
+mod evaluate;
 pub mod model_args;
 mod train;
 
@@ -16,6 +19,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attack(attack::OneImageArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Train(train::TrainArgs),
     Phantoms { out: std::path::PathBuf, count: u64 },
 }
@@ -27,6 +32,8 @@ impl Cli {
     /// What the command could not do, in a sentence that says what to change.
     pub fn run(&self) -> Result<()> {
         match &self.command {
+            Command::Attack(args) => attack::run(args),
+            Command::Evaluate(args) => evaluate::run(args),
             Command::Train(args) => train::run(args),
             Command::Phantoms { out, count } => {
                 for kind in crate::phantom::Kind::ALL {

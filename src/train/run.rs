@@ -208,4 +208,3 @@ fn conditional(learner: &Learner, network: &Network, prompts: &[String]) -> Resu
     let rows: Vec<u32> = prompts.iter().map(|p| distinct.binary_search(&p).expect("was put there") as u32).collect();
     Ok(encoded.index_select(&Tensor::new(rows, encoded.device())?, 0)?)
 }
-
