@@ -8,8 +8,8 @@
 //! report                  manifests and tables
 //! evaluation, train       attacks on images and data sets, scored; fitting a model
 //! attack                  one file per attack, and the harness all of them share
-//! oracle                  what an attack may ask about an image
 //! engine                  the thread that owns the model and batches the questions
+//! oracle                  what an attack may ask about an image
 //! model                   CLIPSeg and what the rest of the system may know of it
 //! loss, metric, imaging   losses on logits, scores of masks and images, files and pixels
 //! nn                      differentiable layers and their kernels

@@ -1,5 +1,6 @@
 //! `segprobe train`: fit a model, or adapters on one.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -162,7 +163,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     Ok(())
 }
 
-fn print(line: &Progress) {
+fn print(line: &Progress) -> ControlFlow<()> {
     let Progress { step, minutes, progress, loss, rate, size, images_per_second, scores } = line;
     eprintln!(
         "step {step} | {minutes:.1} min | {:.0} % | loss {loss:.4} | rate {rate:.1e} | {size} px | {images_per_second:.1} images/s",
@@ -172,4 +173,5 @@ fn print(line: &Progress) {
         let list: Vec<String> = scores.iter().map(|s| format!("{} {:.3}", s.set, s.dsc)).collect();
         eprintln!("  validation DSC: {}", list.join(", "));
     }
+    ControlFlow::Continue(())
 }

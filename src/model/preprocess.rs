@@ -107,8 +107,8 @@ fn triangle(from: usize, to: usize) -> Vec<f32> {
         let last = ((centre + support + 0.5).floor() as usize).min(from);
         let weight = |j: usize| (1. - ((j as f64 + 0.5 - centre) / support).abs()).max(0.);
         let total: f64 = (first..last).map(weight).sum();
-        for j in first..last {
-            row[j] = (weight(j) / total) as f32;
+        for (j, value) in row.iter_mut().enumerate().take(last).skip(first) {
+            *value = (weight(j) / total) as f32;
         }
     }
     matrix

@@ -1,6 +1,7 @@
 //! The training loop.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -89,13 +90,17 @@ const WHOLE: usize = usize::MAX;
 /// Steps between two reports.
 const REPORT_EVERY: usize = 20;
 
-/// Runs the training; `report` sees every line of the log. Answers the final scores.
+/// Runs the training; `report` sees every line of the log, and stops the run with `Break`.
 ///
-/// The model in `out` is written at every validation, from the average of the weights.
+/// The model in `out` is written at every validation, from the average of the weights, and with
+/// it the state that a later run resumes from. Answers the last scores.
 ///
 /// # Errors
 /// Damaged data, a structure without phrasings, a loss or gradient that is not finite.
-pub fn train(config: &TrainConfig, report: &mut dyn FnMut(&Progress)) -> Result<Vec<SetScore>, TrainError> {
+pub fn train(
+    config: &TrainConfig,
+    report: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Vec<SetScore>, TrainError> {
     let write = |path: PathBuf| move |source| TrainError::Write { path, source };
     std::fs::create_dir_all(&config.out).map_err(write(config.out.clone()))?;
     let sets =
@@ -165,8 +170,11 @@ pub fn train(config: &TrainConfig, report: &mut dyn FnMut(&Progress)) -> Result<
         }
         let text = serde_json::to_string(&line).expect("a log line is always printable");
         writeln!(log, "{text}").map_err(write(path.clone()))?;
-        report(&line);
         (losses, since) = (Vec::new(), Instant::now());
+        if report(&line).is_break() && !over {
+            state::save(&config.out, &variables, &optimizer, clock)?;
+            return Ok(line.scores);
+        }
         if over {
             return Ok(line.scores);
         }

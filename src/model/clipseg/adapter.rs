@@ -7,7 +7,6 @@
 
 use candle_core::Tensor;
 
-use super::block::BlockAdapters;
 use super::config::ClipSegConfig;
 use super::parameters::{Parameters, linear};
 use crate::model::checkpoint::CheckpointError;
@@ -32,6 +31,13 @@ impl Adapter {
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         x + self.up.forward(&self.down.forward(x)?.relu()?)?.relu()?
     }
+}
+
+/// Adapters of one block, applied to what a branch adds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BlockAdapters {
+    pub attention: Option<Adapter>,
+    pub output: Option<Adapter>,
 }
 
 /// Parameters whose inner widths are not in the configuration.
@@ -135,6 +141,13 @@ impl Adapters {
         };
         let vision_layers = tower('v', vision, config.vision_config.num_hidden_layers)?;
         let text_layers = tower('l', text, config.text_config.num_hidden_layers)?;
+        let shallow = (0..config.extract_layers.len())
+            .any(|i| from.rows(&format!("text_extract_adapters.{i}.fc1.weight")).is_some());
+        if shallow && text != config.projection_dim {
+            let sizes =
+                format!("the text tower is {text} wide and the conditional embedding {}", config.projection_dim);
+            return Err(candle_core::Error::msg(format!("shallow text adapters need equal widths: {sizes}")).into());
+        }
         let mut extracted = |side: &str, width| {
             (0..config.extract_layers.len())
                 .map(|i| Adapter::load(from, &format!("{side}_extract_adapters.{i}"), width))

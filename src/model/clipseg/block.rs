@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::adapter::Adapter;
+use super::adapter::{Adapter, BlockAdapters};
 use super::parameters::{Parameters, layer_norm, linear};
 use crate::model::checkpoint::CheckpointError;
 use crate::nn::{Activation, LayerNorm, Linear, attention};
@@ -17,13 +17,6 @@ pub(super) struct BlockShape {
     pub activation: Activation,
     /// Hide later tokens, as the text tower does.
     pub causal: bool,
-}
-
-/// Adapters of one block, applied to what a branch adds.
-#[derive(Debug, Clone, Default)]
-pub(super) struct BlockAdapters {
-    pub attention: Option<Adapter>,
-    pub output: Option<Adapter>,
 }
 
 /// Attention and MLP with their norms; the caller chooses where the norms go.

@@ -10,6 +10,7 @@ mod config;
 mod decoder;
 mod open;
 mod parameters;
+mod preprocessor;
 mod text;
 mod vision;
 
@@ -19,10 +20,11 @@ use candle_core::{DType, Device, Tensor, Var};
 
 use adapter::Adapters;
 pub use adapter::{AdapterKind, AdapterScope};
-pub use config::{ClipSegConfig, TextConfig, VisionConfig, parse_preprocessor};
+pub use config::{ClipSegConfig, TextConfig, VisionConfig};
 use decoder::Decoder;
 pub use open::Parts;
 pub use parameters::Parameters;
+pub use preprocessor::parse_preprocessor;
 use text::TextTower;
 use vision::VisionTower;
 

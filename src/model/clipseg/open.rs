@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 
 use super::adapter::{AdapterSource, Adapters};
-use super::config::{ClipSegConfig, parse_preprocessor, read};
+use super::config::{ClipSegConfig, read};
 use super::parameters::{OnDevice, Parameters};
-use super::{ClipSeg, LoadError, Network};
+use super::{ClipSeg, LoadError, Network, parse_preprocessor};
 use crate::model::Preprocess;
 use crate::model::checkpoint::{AdapterFile, Weights};
 use crate::model::tokenizer::Tokenizer;
