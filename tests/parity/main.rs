@@ -1,7 +1,6 @@
 //! Parity with PyTorch: what Segprobe computes against what transformers computes with the same files.
 
 mod comparison;
-mod double;
 mod preprocessing;
 
 use std::path::{Path, PathBuf};

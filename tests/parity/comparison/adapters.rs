@@ -24,7 +24,7 @@ pub fn rows(reference: &Reference) -> Result<Vec<Row>> {
             of_file.push(Row::new(label, error, reference.pytorch(&name), FORWARD));
         }
         of_file.extend(loss_rows(reference, &prefix, Loss::DiceCe, value, &gradient)?);
-        let file = adapter.file.file_name().unwrap_or_default().to_string_lossy();
+        let file = adapter.file_name();
         rows.extend(of_file.into_iter().map(|row| Row { quantity: format!("{file}: {}", row.quantity), ..row }));
     }
     Ok(rows)

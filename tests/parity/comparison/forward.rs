@@ -9,7 +9,7 @@ pub fn rows(probe: &Probe, reference: &Reference) -> Result<Vec<Row>> {
     let image = reference.unit("image")?;
     let trace = probe.trace(&image)?;
     let mut rows = vec![
-        row(reference, "position embedding", "position_embedding", &trace.position_embedding)?,
+        row(reference, "position embedding", "position_embedding", &trace.position_embedding.squeeze(0)?)?,
         row(reference, "conditional embedding", "conditional", &probe.prompt.0)?,
     ];
     for (prefix, label, states) in

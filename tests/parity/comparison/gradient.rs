@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use segprobe::loss::Loss;
 
 use super::reference::unit;
-use super::{FORWARD, GRADIENT, Probe, Reference, Row, SIGNS, relative};
+use super::{FORWARD, Probe, Reference, Row, SIGNS, gradient_tolerance, relative};
 
 pub fn rows(probe: &Probe, reference: &Reference) -> Result<Vec<Row>> {
     let (image, target) = (reference.unit("image")?, reference.tensor("target")?);
@@ -26,9 +26,10 @@ pub fn loss_rows(reference: &Reference, prefix: &str, loss: Loss, value: f64, gr
     let [value_name, gradient_name] = ["loss", "gradient"].map(|what| format!("{prefix}{what}.{loss}"));
     let truth = reference.tensor(&value_name)?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     let error = relative(gradient, reference.tensor(&gradient_name)?)?;
+    let pytorch = reference.pytorch(&gradient_name);
     Ok(vec![
         Row::new(format!("loss {loss}"), (value - truth).abs() / truth.abs(), reference.pytorch(&value_name), FORWARD),
-        Row::new(format!("gradient of {loss}"), error, reference.pytorch(&gradient_name), GRADIENT),
+        Row::new(format!("gradient of {loss}"), error, pytorch, gradient_tolerance(pytorch)),
     ])
 }
 
@@ -47,10 +48,10 @@ pub fn attack_rows(probe: &Probe, reference: &Reference) -> Result<Vec<Row>> {
         ours.push(gradient);
     }
     let error = relative(&Tensor::stack(&ours, 0)?, truth)?;
-    let points = format!("PGD-{steps}");
+    let pytorch = reference.pytorch("pgd.gradients");
     Ok(vec![
-        Row::new(format!("{points}: gradients at its points"), error, reference.pytorch("pgd.gradients"), GRADIENT),
-        Row::new(format!("{points}: share of other values after a step, worst step"), missed, None, SIGNS),
+        Row::new(format!("PGD-{steps}: gradients at its points"), error, pytorch, gradient_tolerance(pytorch)),
+        Row::new(format!("PGD-{steps}: share of other values after a step, worst step"), missed, None, SIGNS),
     ])
 }
 

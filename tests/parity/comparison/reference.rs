@@ -1,5 +1,6 @@
 //! The two reference files of a folder.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,13 @@ pub struct Adapter {
     pub reference: String,
     /// Path inside the folder.
     pub file: PathBuf,
+}
+
+impl Adapter {
+    /// The file's name without its folder.
+    pub fn file_name(&self) -> Cow<'_, str> {
+        self.file.file_name().unwrap_or_default().to_string_lossy()
+    }
 }
 
 /// A prompt as transformers tokenises it.
