@@ -5,6 +5,7 @@
 #
 # The scratch folder (default: out/parity) keeps the Python environment and 1.2 GB of full-size weights between runs.
 # PARITY_PYTHON names an interpreter that has requirements.txt already.
+# References are kept too: delete a folder of the scratch folder to make it again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 scratch=${1:-out/parity}

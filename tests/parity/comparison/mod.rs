@@ -7,6 +7,7 @@ mod adapters;
 mod double;
 mod forward;
 mod gradient;
+pub mod page;
 mod probe;
 mod reference;
 
