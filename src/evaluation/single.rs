@@ -106,7 +106,7 @@ impl AttackRun {
     pub fn artifacts(&self) -> Result<Vec<Artifact>, ImagingError> {
         let Measured { problem, outcome, perturbation, .. } = &self.measured;
         let (clean, file) = (&outcome.clean, &outcome.file);
-        let titles = [("original", clean.dsc), ("adversarial file", file.evaluation.dsc)]
+        let titles = [("original", clean.dsc), ("adversarial", file.evaluation.dsc)]
             .map(|(what, dsc)| format!("{what}, DSC {dsc:.3}"));
         let overlay = overlay::draw(&Overlay {
             original: (&problem.setup().image, &titles[0]),
