@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! cli                     commands, thin
-//! report, train           tables and pictures; fitting a model
+//! report                  manifests and tables
+//! evaluation, train       attacks on images and data sets, scored; fitting a model
 //! attack                  one file per attack, and the harness all of them share
 //! engine                  the thread that owns the model and batches the questions
 //! oracle                  what an attack may ask about an image
@@ -17,6 +18,7 @@
 pub mod attack;
 pub mod cli;
 pub mod engine;
+pub mod evaluation;
 pub mod imaging;
 pub mod loss;
 pub mod metric;

@@ -1,6 +1,9 @@
 //! The command line: thin wrappers over the rest.
 
+mod attack;
+mod attack_args;
 mod doctor;
+mod evaluate;
 mod failure;
 pub mod model_args;
 mod models;
@@ -23,6 +26,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attack(Box<attack::OneImageArgs>),
+    Evaluate(Box<evaluate::EvaluateArgs>),
     Segment(Box<segment::SegmentArgs>),
     Models(models::ModelsArgs),
     Doctor(Box<doctor::DoctorArgs>),
@@ -37,6 +42,8 @@ impl Cli {
     /// What the command could not do, in a sentence that says what to change.
     pub fn run(&self) -> Result<()> {
         match &self.command {
+            Command::Attack(args) => attack::run(args),
+            Command::Evaluate(args) => evaluate::run(args),
             Command::Segment(args) => segment::run(args),
             Command::Models(args) => models::run(args),
             Command::Doctor(args) => doctor::run(args),

@@ -1,1 +1,5 @@
-//! What a person reads: tables, pictures, files.
+//! What a person or a pipeline reads afterwards: manifests and tables.
+
+pub mod manifest;
+pub mod summary;
+pub mod table;

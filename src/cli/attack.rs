@@ -1,0 +1,220 @@
+//! `segprobe attack`: attack one image and write what came of it.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::attack_args::{AttackArgs, Method};
+use super::model_args::ModelArgs;
+use crate::attack::{AttackSpec, Criterion, Goal};
+use crate::engine::{CancelToken, Engine, EngineConfig};
+use crate::evaluation::{Artifact, AttackRequest, AttackRun, Control, Threat, named_container, run_attack};
+use crate::imaging::{Decoded, Limits, Mask, decode, encode};
+use crate::report::manifest::{Manifest, ModelIdentity, sha256};
+use crate::report::table;
+
+/// Attack one image: write the adversarial image, the masks before and after, and all scores.
+#[derive(Debug, Args)]
+pub struct OneImageArgs {
+    /// The image, PNG or JPEG.
+    #[arg(long, value_name = "FILE")]
+    image: PathBuf,
+    /// The reference mask, of the image's size; without it, the model's own clean prediction.
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
+    /// The text that names what to segment.
+    #[arg(long, value_name = "TEXT")]
+    prompt: String,
+    /// The method.
+    #[arg(long, value_enum, default_value = "pgd")]
+    method: Method,
+    /// How far the image may be changed, in --unit.
+    #[arg(long, default_value_t = 8.)]
+    epsilon: f64,
+    #[command(flatten)]
+    attack: AttackArgs,
+    /// The wrong answer that counts.
+    #[arg(long, value_enum, default_value = "untargeted")]
+    goal: GoalArg,
+    /// The mask that the model should be made to answer.
+    #[arg(long, value_name = "FILE")]
+    target_mask: Option<PathBuf>,
+    /// The only pixels that may change, as a mask.
+    #[arg(long, value_name = "FILE")]
+    allowed_region: Option<PathBuf>,
+    /// When the attack has succeeded: dsc_below=T, drop_at_least=T or dsc_to_target_at_least=T.
+    #[arg(long, value_name = "RULE=T", value_parser = criterion)]
+    success: Option<Criterion>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Folder for the files; made if it is absent.
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum GoalArg {
+    /// Any mask far from the reference.
+    Untargeted,
+    /// An empty mask.
+    Erase,
+    /// A structure where there is none.
+    Hallucinate,
+    /// Exactly --target-mask.
+    Target,
+}
+
+impl GoalArg {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Untargeted => "untargeted",
+            Self::Erase => "erase",
+            Self::Hallucinate => "hallucinate",
+            Self::Target => "target",
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Flags, files or a model that cannot be used.
+pub fn run(args: &OneImageArgs) -> Result<()> {
+    let mut inputs = Inputs::default();
+    let request = args.request(&mut inputs)?;
+    let (model, source) = args.model.open()?;
+    let engine = Engine::spawn(Box::new(model), EngineConfig::default())?;
+    let identity = ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?;
+
+    let bar = progress_bar(questions(&request.attack), "{elapsed} {wide_bar} step {pos} of {len} {msg}");
+    let mut progress = |record: &crate::attack::StepRecord| {
+        bar.inc(1);
+        bar.set_message(format!("DSC {:.3}", record.dsc));
+    };
+    let run = run_attack(&engine, &request, Control { cancel: CancelToken::default(), progress: &mut progress })?;
+    bar.finish_and_clear();
+
+    let files = run.artifacts()?;
+    let manifest =
+        Manifest::new((identity, engine.device()), inputs.sha256, (&run.result.request, run.duration), &files);
+    write_all(&args.out, &files, &manifest)?;
+    print(&args.out, &run, &files);
+    Ok(())
+}
+
+/// The SHA-256 of the files that were read, by role.
+#[derive(Default)]
+struct Inputs {
+    sha256: BTreeMap<String, String>,
+}
+
+impl Inputs {
+    /// Reads a file once for both its hash and its pixels: at most one byte more than the limit.
+    fn read(&mut self, role: &str, path: &Path) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(Limits::default().bytes + 1).read_to_end(&mut bytes))
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        self.sha256.insert(role.into(), sha256(&bytes));
+        Ok(bytes)
+    }
+
+    fn image(&mut self, path: &Path) -> Result<Decoded> {
+        let bytes = self.read("image", path)?;
+        let image = decode::decode(&bytes, &Limits::default()).with_context(|| path.display().to_string())?;
+        Ok(Decoded { container: named_container(path).unwrap_or(image.container), ..image })
+    }
+
+    fn mask(&mut self, role: &str, path: Option<&PathBuf>) -> Result<Option<Mask>> {
+        let Some(path) = path else { return Ok(None) };
+        let bytes = self.read(role, path)?;
+        Ok(Some(decode::decode_mask(&bytes, &Limits::default()).with_context(|| path.display().to_string())?))
+    }
+}
+
+impl OneImageArgs {
+    fn request(&self, inputs: &mut Inputs) -> Result<AttackRequest> {
+        if self.method != Method::Pgd {
+            self.attack.refuse_pgd_flags()?;
+        }
+        Ok(AttackRequest {
+            image: inputs.image(&self.image)?,
+            reference: inputs.mask("mask", self.mask.as_ref())?,
+            prompt: self.prompt.clone(),
+            attack: self.attack.spec(self.method)?,
+            threat: Threat {
+                budget: self.attack.budget(self.epsilon)?,
+                goal: Goal::from_name(self.goal.name(), inputs.mask("target_mask", self.target_mask.as_ref())?)?,
+                region: inputs.mask("allowed_region", self.allowed_region.as_ref())?,
+                criterion: self.success,
+            },
+            protocol: self.attack.protocol,
+            loss: self.attack.loss(),
+            seed: self.attack.seed,
+        })
+    }
+}
+
+/// A criterion as written on the command line, for example `dsc_below=0.5`.
+fn criterion(text: &str) -> Result<Criterion> {
+    let rules = "use dsc_below=T, drop_at_least=T or dsc_to_target_at_least=T";
+    let (rule, threshold) = text.split_once('=').with_context(|| rules)?;
+    let threshold: f64 = threshold.parse().with_context(|| format!("the threshold {threshold:?} is not a number"))?;
+    match rule {
+        "dsc_below" => Ok(Criterion::DscBelow(threshold)),
+        "drop_at_least" => Ok(Criterion::DropAtLeast(threshold)),
+        "dsc_to_target_at_least" => Ok(Criterion::DscToTargetAtLeast(threshold)),
+        _ => bail!("unknown rule {rule:?}: {rules}"),
+    }
+}
+
+/// How many points an attack visits.
+fn questions(attack: &AttackSpec) -> u64 {
+    match attack {
+        AttackSpec::Fgsm(_) => 2,
+        AttackSpec::Pgd(pgd) => (pgd.restarts * (pgd.steps + 1)) as u64,
+    }
+}
+
+/// A progress bar on stderr, or nothing if stderr is not a terminal.
+pub(super) fn progress_bar(length: u64, template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    ProgressBar::new(length).with_style(ProgressStyle::with_template(template).expect("a template of this program"))
+}
+
+/// Writes the files, the manifest last: where it stands, all files are complete.
+fn write_all(folder: &Path, files: &[Artifact], manifest: &Manifest) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    for file in files {
+        encode::write(&folder.join(&file.name), &file.bytes)?;
+    }
+    let mut text = serde_json::to_vec_pretty(manifest)?;
+    text.push(b'\n');
+    Ok(encode::write(&folder.join("manifest.json"), &text)?)
+}
+
+fn print(folder: &Path, run: &AttackRun, files: &[Artifact]) {
+    print!("{}", table::attack(&run.result));
+    let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).chain(["manifest.json"]).collect();
+    println!("wrote {} to {} in {:.1} s", names.join(", "), folder.display(), run.duration.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn criteria_are_written_as_in_results() {
+        assert_eq!(criterion("dsc_below=0.5").unwrap(), Criterion::DscBelow(0.5));
+        assert_eq!(criterion("drop_at_least=0.3").unwrap(), Criterion::DropAtLeast(0.3));
+        for wrong in ["dsc_below", "dsc_below=half", "iou_below=0.5"] {
+            criterion(wrong).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `segprobe evaluate`: data sets times a grid of attacks, and the table of it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::attack::progress_bar;
+use super::attack_args::{AttackArgs, Method};
+use super::model_args::ModelArgs;
+use crate::attack::{AttackSpec, Protocol};
+use crate::engine::{Engine, EngineConfig};
+use crate::evaluation::{Case, Grid, Planned, Summary, run_grid};
+use crate::imaging::encode;
+use crate::report::manifest::{Code, Machine, ModelIdentity};
+use crate::report::summary;
+use crate::train::data;
+
+/// Segment and attack every image of data sets, and summarise.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Folder with images/, masks/ and prompts.json; may be given several times.
+    #[arg(long, required = true, value_name = "DIR")]
+    data: Vec<PathBuf>,
+    /// All images, or only those that training keeps for validation.
+    #[arg(long, value_enum, default_value = "all")]
+    split: Split,
+    /// Share of the subjects that training keeps for validation.
+    #[arg(long, default_value_t = 0.15)]
+    validation_share: f64,
+    /// At most this many images of each folder, evenly spread over its file names.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Attack methods; `none` alone segments the clean images only.
+    #[arg(long, value_enum, default_values = ["fgsm", "pgd"])]
+    method: Vec<MethodOrNone>,
+    /// Epsilons, separated by commas, in --unit.
+    #[arg(long, value_delimiter = ',', default_values_t = [1., 2., 4., 8.])]
+    epsilon: Vec<f64>,
+    #[command(flatten)]
+    attack: AttackArgs,
+    /// Attacks that run at once; a full batch of the engine unless given.
+    #[arg(long, value_name = "N", default_value_t = EngineConfig::default().max_batch)]
+    jobs: usize,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Folder for results.csv, summary.json and summary.md; made if it is absent.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Split {
+    /// Every image.
+    All,
+    /// The validation share alone.
+    Validation,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MethodOrNone {
+    /// No attack.
+    None,
+    /// One step.
+    Fgsm,
+    /// Many projected steps.
+    Pgd,
+}
+
+/// What `summary.json` holds.
+#[derive(Serialize)]
+struct Document<'a> {
+    code: Code,
+    model: ModelIdentity,
+    machine: Machine,
+    protocol: Protocol,
+    unit: &'a str,
+    seed: u64,
+    attacks: Vec<&'a AttackSpec>,
+    #[serde(flatten)]
+    summary: &'a Summary,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Flags, folders or a model that cannot be used. An image that cannot be used is reported in its row.
+pub fn run(args: &EvaluateArgs) -> Result<()> {
+    let grid = args.grid()?;
+    let mut cases = vec![];
+    for folder in &args.data {
+        cases.extend(args.cases(folder)?);
+    }
+    let (model, source) = args.model.open()?;
+    let config = EngineConfig::default();
+    let max_rows = config.max_rows.max(grid.jobs);
+    let engine = Engine::spawn(Box::new(model), EngineConfig { max_rows, ..config })?;
+
+    let tasks = cases.len() * (grid.attacks.len() + 1);
+    let bar = progress_bar(tasks as u64, "{elapsed} {wide_bar} {pos} of {len}, {eta} left");
+    let rows = run_grid(&engine, &cases, &grid, &|| bar.inc(1));
+    bar.finish_and_clear();
+
+    let summary = Summary::new(&rows);
+    let table = summary::markdown(&summary, args.attack.unit_name());
+    let document = Document {
+        code: Code::this(),
+        model: ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?,
+        machine: Machine::this(engine.device()),
+        protocol: grid.protocol,
+        unit: args.attack.unit_name(),
+        seed: grid.seed,
+        attacks: grid.attacks.iter().map(|planned| &planned.attack).collect(),
+        summary: &summary,
+    };
+    let json = format!("{}\n", serde_json::to_string_pretty(&document)?);
+    write(&args.out, &[("results.csv", &summary::csv(&rows)), ("summary.json", &json), ("summary.md", &table)])?;
+    println!("{table}\nwrote results.csv, summary.json, summary.md to {}", args.out.display());
+    Ok(())
+}
+
+impl EvaluateArgs {
+    fn grid(&self) -> Result<Grid> {
+        let mut methods = vec![];
+        for method in &self.method {
+            match method {
+                MethodOrNone::None if self.method.len() > 1 => {
+                    bail!("--method none stands alone: leave it out to attack")
+                }
+                MethodOrNone::None => {}
+                MethodOrNone::Fgsm => methods.push(Method::Fgsm),
+                MethodOrNone::Pgd => methods.push(Method::Pgd),
+            }
+        }
+        methods.dedup();
+        if !methods.contains(&Method::Pgd) {
+            self.attack.refuse_pgd_flags()?;
+        }
+        let mut attacks = vec![];
+        for method in methods {
+            let attack = self.attack.spec(method)?;
+            for epsilon in &self.epsilon {
+                attacks.push(Planned {
+                    attack: attack.clone(),
+                    budget: self.attack.budget(*epsilon)?,
+                    epsilon: *epsilon,
+                });
+            }
+        }
+        Ok(Grid {
+            attacks,
+            protocol: self.attack.protocol,
+            loss: self.attack.loss(),
+            seed: self.attack.seed,
+            jobs: self.jobs,
+        })
+    }
+
+    fn cases(&self, folder: &Path) -> Result<Vec<Case>> {
+        let set = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let set = set.unwrap_or_else(|| folder.display().to_string());
+        let entries = data::list(folder, self.validation_share)?;
+        let entries: Vec<_> = entries.into_iter().filter(|e| self.split == Split::All || e.validation).collect();
+        let kept = self.limit.unwrap_or(entries.len()).min(entries.len());
+        let spread = (0..kept).map(|i| &entries[i * entries.len() / kept]);
+        Ok(spread
+            .map(|entry| Case {
+                set: set.clone(),
+                name: entry.image.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+                image: entry.image.clone(),
+                mask: entry.mask.clone(),
+                prompt: entry.prompt.clone(),
+            })
+            .collect())
+    }
+}
+
+fn write(folder: &Path, files: &[(&str, &String)]) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    for (name, text) in files {
+        encode::write(&folder.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}

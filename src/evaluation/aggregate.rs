@@ -1,0 +1,193 @@
+//! What the rows of a grid amount to: means per data set and attack, with intervals.
+//!
+//! Scores are means over images. An image with any failed row is left out of every mean, so that two columns
+//! always speak of the same images.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::checklist::{Check, checks};
+use super::grid::{Attacked, GridRow, RowScores};
+use crate::metric::statistics::{ConfidenceInterval, bootstrap_mean_interval, mean};
+
+/// Seed of the bootstrap: the same rows give the same interval.
+const BOOTSTRAP_SEED: u64 = 0;
+
+/// The summary of a grid.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// One entry for every data set, in the order of the rows.
+    pub sets: Vec<SetSummary>,
+    /// All images together, each with the same weight.
+    pub all: SetSummary,
+    /// Whether the attacks behave as working attacks do.
+    pub checks: Vec<Check>,
+    /// The images that are left out, as `set/image`, with the reason.
+    pub left_out: BTreeMap<String, String>,
+}
+
+/// Means over the images of a data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetSummary {
+    /// Name of the data set.
+    pub set: String,
+    /// Images that count.
+    pub images: usize,
+    /// DSC of the clean images; `None` without images.
+    pub clean_dsc: Option<Estimate>,
+    /// Mean IoU of the clean images; `None` without images.
+    pub clean_iou: Option<f64>,
+    /// One entry for every attack, in the order of the grid.
+    pub attacks: Vec<AttackSummary>,
+}
+
+/// Means of one attack over the images of a data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttackSummary {
+    /// The method.
+    pub method: &'static str,
+    /// Its epsilon.
+    pub epsilon: f64,
+    /// DSC on the adversarial files; `None` without images.
+    pub dsc: Option<Estimate>,
+    /// Mean IoU on the adversarial files; `None` without images.
+    pub iou: Option<f64>,
+    /// Share of the images whose adversarial file meets the success criterion; `None` without images.
+    pub success_share: Option<f64>,
+    /// Largest change of any file, in levels of 255.
+    pub largest_linf_levels: u8,
+}
+
+/// A mean over images and its 95 % bootstrap interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Mean over images.
+    pub mean: f64,
+    /// 95 % bootstrap interval of the mean.
+    pub interval: ConfidenceInterval,
+}
+
+impl Estimate {
+    fn of(values: &[f64]) -> Option<Self> {
+        Some(Self { mean: mean(values)?, interval: bootstrap_mean_interval(values, BOOTSTRAP_SEED)? })
+    }
+}
+
+impl Summary {
+    /// Summarises rows as [`super::run_grid`] gives them.
+    pub fn new(rows: &[GridRow]) -> Self {
+        let mut left_out = BTreeMap::new();
+        for (row, error) in rows.iter().filter_map(|row| Some((row, row.scores.as_ref().err()?))) {
+            left_out.entry(key(row)).or_insert_with(|| error.clone());
+        }
+        let kept: Vec<(&GridRow, &RowScores)> = rows
+            .iter()
+            .filter(|row| !left_out.contains_key(&key(row)))
+            .filter_map(|row| Some((row, row.scores.as_ref().ok()?)))
+            .collect();
+        let mut seen = BTreeSet::new();
+        let names = rows.iter().map(|row| row.set.as_str()).filter(|set| seen.insert(*set));
+        let columns = columns(rows);
+        let sets = names
+            .map(|name| {
+                let rows: Vec<_> = kept.iter().copied().filter(|(row, _)| row.set == name).collect();
+                SetSummary::new(name, &rows, &columns)
+            })
+            .collect();
+        let all = SetSummary::new("all", &kept, &columns);
+        Self { sets, checks: checks(&all), all, left_out }
+    }
+}
+
+impl SetSummary {
+    fn new(set: &str, rows: &[(&GridRow, &RowScores)], columns: &[(&'static str, f64)]) -> Self {
+        let clean: Vec<&RowScores> = rows.iter().filter(|(row, _)| row.epsilon.is_none()).map(|(_, s)| *s).collect();
+        let each = |score: fn(&RowScores) -> f64| clean.iter().map(|s| score(s)).collect::<Vec<_>>();
+        Self {
+            set: set.into(),
+            images: clean.len(),
+            clean_dsc: Estimate::of(&each(|s| s.clean_dsc)),
+            clean_iou: mean(&each(|s| s.clean_iou)),
+            attacks: columns.iter().map(|column| AttackSummary::new(*column, rows)).collect(),
+        }
+    }
+}
+
+impl AttackSummary {
+    fn new((method, epsilon): (&'static str, f64), rows: &[(&GridRow, &RowScores)]) -> Self {
+        let mine = rows.iter().filter(|(row, _)| row.method == method && row.epsilon == Some(epsilon));
+        let scores: Vec<_> = mine.filter_map(|(_, s)| s.attacked).collect();
+        let each = |score: fn(&Attacked) -> f64| scores.iter().map(score).collect::<Vec<_>>();
+        Self {
+            method,
+            epsilon,
+            dsc: Estimate::of(&each(|s| s.dsc)),
+            iou: mean(&each(|s| s.iou)),
+            success_share: mean(&each(|s| f64::from(u8::from(s.success)))),
+            largest_linf_levels: scores.iter().map(|s| s.linf_levels).max().unwrap_or(0),
+        }
+    }
+}
+
+fn key(row: &GridRow) -> String {
+    format!("{}/{}", row.set, row.image)
+}
+
+/// Method and epsilon of each attack, in the order of the rows of the first image.
+fn columns(rows: &[GridRow]) -> Vec<(&'static str, f64)> {
+    let Some(first) = rows.first() else { return vec![] };
+    rows.iter()
+        .take_while(|row| (&row.set, &row.image) == (&first.set, &first.image))
+        .filter_map(|row| Some((row.method, row.epsilon?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(image: &str, clean: f64, attacks: &[(&'static str, f64, f64)]) -> Vec<GridRow> {
+        let row = |method, epsilon, attacked| GridRow {
+            set: image[..1].into(),
+            image: image.into(),
+            method,
+            epsilon,
+            scores: Ok(RowScores { clean_dsc: clean, clean_iou: clean / 2., attacked }),
+        };
+        let mut rows = vec![row("none", None, None)];
+        for (method, epsilon, dsc) in attacks {
+            let attacked = Attacked { dsc: *dsc, iou: dsc / 2., linf_levels: 8, success: *dsc < 0.5, queries: 3 };
+            rows.push(row(method, Some(*epsilon), Some(attacked)));
+        }
+        rows
+    }
+
+    #[test]
+    fn means_are_over_images_and_failures_are_left_out_everywhere() {
+        let mut all = rows("a1", 0.9, &[("fgsm", 2., 0.6), ("pgd", 2., 0.2)]);
+        all.extend(rows("a2", 0.7, &[("fgsm", 2., 0.4), ("pgd", 2., 0.1)]));
+        all.extend(rows("b1", 0.5, &[("fgsm", 2., 0.5), ("pgd", 2., 0.3)]));
+        let mut bad = rows("b2", 0.1, &[("fgsm", 2., 0.0), ("pgd", 2., 0.0)]);
+        bad[2].scores = Err("cut off".into());
+        all.extend(bad);
+        let summary = Summary::new(&all);
+        let close = |a: Option<f64>, b: f64| assert!((a.unwrap() - b).abs() < 1e-12, "{a:?}, wanted {b}");
+        assert_eq!(summary.sets.iter().map(|s| (s.set.as_str(), s.images)).collect::<Vec<_>>(), [("a", 2), ("b", 1)]);
+        close(summary.sets[0].clean_dsc.map(|e| e.mean), 0.8);
+        close(summary.all.clean_dsc.map(|e| e.mean), 0.7);
+        close(summary.all.clean_iou, 0.35);
+        close(summary.all.attacks[1].dsc.map(|e| e.mean), 0.2);
+        close(summary.all.attacks[0].success_share, 1. / 3.);
+        assert_eq!(summary.left_out, BTreeMap::from([("b/b2".into(), "cut off".into())]));
+    }
+
+    #[test]
+    fn nothing_has_no_means() {
+        let mut bad = rows("a1", 0.9, &[("pgd", 2., 0.2)]);
+        bad[0].scores = Err("no such file".into());
+        let summary = Summary::new(&bad);
+        assert_eq!((summary.all.images, summary.all.clean_dsc, summary.all.attacks[0].dsc), (0, None, None));
+        assert_eq!(Summary::new(&[]).sets, []);
+    }
+}

@@ -1,0 +1,196 @@
+//! Many images times many attacks, all at once on one engine.
+//!
+//! Workers pull tasks from one list, image by image, and the engine batches what they ask. Random numbers
+//! belong to the image and not to the worker, and rows come back in the order of the list: the number of
+//! workers decides how long it takes and nothing else. An image that fails has the reason in its rows.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+use super::{AttackRequest, Control, RunError, Threat, run_attack, segment};
+use crate::attack::protocol::Resolution;
+use crate::attack::{AttackSpec, Budget, Protocol};
+use crate::engine::{CancelToken, Engine};
+use crate::imaging::{Container, Decoded, Limits, Mask, decode};
+use crate::loss::Loss;
+use crate::metric::Confusion;
+use crate::model::resize_image;
+
+/// One image of a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// Name of the data set.
+    pub set: String,
+    /// File name of the image.
+    pub name: String,
+    /// The image file.
+    pub image: PathBuf,
+    /// The reference mask's file.
+    pub mask: PathBuf,
+    /// The text that names the structure.
+    pub prompt: String,
+}
+
+/// What to do with each image, besides segmenting it clean.
+#[derive(Debug, Clone)]
+pub struct Grid {
+    /// The attacks.
+    pub attacks: Vec<Planned>,
+    /// The named set of choices.
+    pub protocol: Protocol,
+    /// The loss, if not the protocol's.
+    pub loss: Option<Loss>,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// Attacks that run at once; zero counts as one.
+    pub jobs: usize,
+}
+
+/// One column of a grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The method.
+    pub attack: AttackSpec,
+    /// The budget.
+    pub budget: Budget,
+    /// Its epsilon as it was given.
+    pub epsilon: f64,
+}
+
+/// What came of one image under one attack, or without any.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GridRow {
+    /// Name of the data set.
+    pub set: String,
+    /// File name of the image.
+    pub image: String,
+    /// The method; `none` for the clean image.
+    pub method: &'static str,
+    /// The epsilon, in the unit it was given in; `None` for the clean image.
+    pub epsilon: Option<f64>,
+    /// The scores, or why there are none.
+    pub scores: Result<RowScores, String>,
+}
+
+/// The scores of one row.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RowScores {
+    /// DSC of the prediction on the clean image.
+    pub clean_dsc: f64,
+    /// IoU of the prediction on the clean image.
+    pub clean_iou: f64,
+    /// What the attack did; `None` for the clean image.
+    pub attacked: Option<Attacked>,
+}
+
+/// The scores of an attack.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Attacked {
+    /// DSC of the prediction on the adversarial file.
+    pub dsc: f64,
+    /// IoU of the prediction on the adversarial file.
+    pub iou: f64,
+    /// Largest change of the file, in levels of 255.
+    pub linf_levels: u8,
+    /// Whether the file meets the success criterion.
+    pub success: bool,
+    /// How often the model was asked.
+    pub queries: usize,
+}
+
+/// Runs every attack on every case; `done` is called after each row, from any thread.
+///
+/// The rows of a case stand together, the clean one first, in the order of cases and attacks.
+pub fn run_grid(engine: &Engine, cases: &[Case], grid: &Grid, done: &(dyn Fn() + Sync)) -> Vec<GridRow> {
+    let columns = grid.attacks.len() + 1;
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut rows = vec![];
+        loop {
+            let task = next.fetch_add(1, Ordering::Relaxed);
+            let Some(case) = cases.get(task / columns) else { return rows };
+            let planned = (task % columns).checked_sub(1).map(|column| &grid.attacks[column]);
+            rows.push((task, row(engine, case, grid, planned)));
+            done();
+        }
+    };
+    let mut rows: Vec<(usize, GridRow)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..grid.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker returns its errors as rows")).collect()
+    });
+    rows.sort_unstable_by_key(|(task, _)| *task);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn row(engine: &Engine, case: &Case, grid: &Grid, planned: Option<&Planned>) -> GridRow {
+    let scores = match planned {
+        None => clean(engine, case, grid.protocol),
+        Some(planned) => attacked(engine, case, grid, planned),
+    };
+    GridRow {
+        set: case.set.clone(),
+        image: case.name.clone(),
+        method: planned.map_or("none", |p| p.attack.method()),
+        epsilon: planned.map(|p| p.epsilon),
+        scores: scores.map_err(|error| error.to_string()),
+    }
+}
+
+fn clean(engine: &Engine, case: &Case, protocol: Protocol) -> Result<RowScores, RunError> {
+    let (Decoded { mut image, .. }, mut mask) = case.read()?;
+    mask.check_fits(&image)?;
+    if protocol.choices().score_at == Resolution::Network {
+        let (width, height) = (engine.input().width, engine.input().height);
+        (image, mask) = (resize_image(&image, (height, width))?, mask.resize(width, height));
+    }
+    let scores = Confusion::between(&segment(engine, &image, &case.prompt)?, &mask)?;
+    Ok(RowScores { clean_dsc: scores.dsc(), clean_iou: scores.iou(), attacked: None })
+}
+
+fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Result<RowScores, RunError> {
+    let (image, mask) = case.read()?;
+    let request = AttackRequest {
+        image,
+        reference: Some(mask),
+        prompt: case.prompt.clone(),
+        attack: planned.attack.clone(),
+        threat: Threat::untargeted(planned.budget),
+        protocol: grid.protocol,
+        loss: grid.loss,
+        seed: grid.seed,
+    };
+    let control = Control { cancel: CancelToken::default(), progress: &mut |_| {} };
+    let result = run_attack(engine, &request, control)?.result;
+    let (before, after) = (&result.clean.scores.overlap, &result.adversarial_file.scores.overlap);
+    Ok(RowScores {
+        clean_dsc: before.dsc,
+        clean_iou: before.iou,
+        attacked: Some(Attacked {
+            dsc: after.dsc,
+            iou: after.iou,
+            linf_levels: result.perturbation.linf_levels,
+            success: result.success.met,
+            queries: result.queries.loss + result.queries.gradient + result.queries.logits,
+        }),
+    })
+}
+
+impl Case {
+    fn read(&self) -> Result<(Decoded, Mask), RunError> {
+        let limits = Limits::default();
+        let image = decode::open(&self.image, &limits)?;
+        let container = named_container(&self.image).unwrap_or(image.container);
+        Ok((Decoded { container, ..image }, decode::open_mask(&self.mask, &limits)?))
+    }
+}
+
+/// The container that a file's name promises. A protocol that saves "as the original" goes by the name.
+pub fn named_container(path: &Path) -> Option<Container> {
+    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "jpg" | "jpeg" => Some(Container::Jpeg),
+        "png" => Some(Container::Png),
+        _ => None,
+    }
+}

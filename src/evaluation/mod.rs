@@ -1,0 +1,46 @@
+//! Attacks on images, and the numbers that come of them.
+//!
+//! [`run_attack`] is one attack on one image, from the request to the files; [`run_grid`] is many images
+//! times many attacks on one engine, and [`Summary`] what they amount to.
+
+mod aggregate;
+mod checklist;
+mod grid;
+mod request;
+pub mod result;
+mod single;
+
+use crate::attack::AttackError;
+use crate::engine::EngineError;
+use crate::imaging::ImagingError;
+use crate::metric::MetricError;
+use crate::oracle::OracleError;
+
+pub use aggregate::{AttackSummary, Estimate, SetSummary, Summary};
+pub use checklist::{Check, Verdict};
+pub use grid::{Attacked, Case, Grid, GridRow, Planned, RowScores, named_container, run_grid};
+pub use request::{AttackRequest, Threat};
+pub use single::{Artifact, AttackRun, Control, run_attack, segment};
+
+/// Why an attack has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The engine has stopped, or the prompt cannot be used.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The request makes no sense, or the attack failed.
+    #[error(transparent)]
+    Attack(#[from] AttackError),
+    /// The model did not answer.
+    #[error(transparent)]
+    Oracle(#[from] OracleError),
+    /// A picture could not be read or made.
+    #[error(transparent)]
+    Imaging(#[from] ImagingError),
+    /// Masks or images could not be compared.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}

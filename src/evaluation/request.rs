@@ -1,0 +1,127 @@
+//! What to attack and how, checked and brought to the size that the protocol works at.
+
+use crate::attack::protocol::{Choices, Resolution};
+use crate::attack::{AttackError, AttackSpec, Budget, Criterion, Goal, Protocol};
+use crate::imaging::{Decoded, Image, ImagingError, Mask};
+use crate::loss::Loss;
+use crate::model::{Preprocess, resize_image};
+
+/// What to attack and how. All masks have the size of the image.
+#[derive(Debug, Clone)]
+pub struct AttackRequest {
+    /// The image. Its container is that of the adversarial file if the protocol keeps it.
+    pub image: Decoded,
+    /// What the model should answer; its own clean prediction if `None`.
+    pub reference: Option<Mask>,
+    /// The text that names the structure.
+    pub prompt: String,
+    /// The method.
+    pub attack: AttackSpec,
+    /// What the attacker may do and wants.
+    pub threat: Threat,
+    /// The named set of choices.
+    pub protocol: Protocol,
+    /// The loss, if not the protocol's.
+    pub loss: Option<Loss>,
+    /// Seed of all random numbers.
+    pub seed: u64,
+}
+
+/// What the attacker may do and wants.
+#[derive(Debug, Clone)]
+pub struct Threat {
+    /// How far the image may be changed.
+    pub budget: Budget,
+    /// The wrong answer that counts.
+    pub goal: Goal,
+    /// The pixels that may change; all if `None`.
+    pub region: Option<Mask>,
+    /// When the attack has succeeded; the goal's default if `None`.
+    pub criterion: Option<Criterion>,
+}
+
+impl Threat {
+    /// Any damage within a budget, anywhere in the image.
+    pub fn untargeted(budget: Budget) -> Self {
+        Self { budget, goal: Goal::Untargeted, region: None, criterion: None }
+    }
+}
+
+/// The request's pictures at the size that the protocol works at.
+pub(super) struct Fitted {
+    pub(super) image: Image,
+    pub(super) reference: Option<Mask>,
+    pub(super) region: Option<Mask>,
+    pub(super) goal: Goal,
+}
+
+impl AttackRequest {
+    /// The protocol's choices, with the loss that was asked for.
+    ///
+    /// # Errors
+    /// Parameters that depart from a frozen protocol.
+    pub(super) fn choices(&self) -> Result<Choices, AttackError> {
+        self.protocol.check(&self.attack)?;
+        let choices = self.protocol.choices();
+        match self.loss {
+            None => Ok(choices),
+            Some(loss) if loss == choices.loss || self.protocol == Protocol::Default => Ok(Choices { loss, ..choices }),
+            Some(loss) => Err(AttackError::Parameter {
+                name: "loss",
+                value: loss.to_string(),
+                rule: "this protocol fixes the loss: leave it out, or use the protocol default",
+            }),
+        }
+    }
+
+    /// The pictures, resized if the protocol works at the network's own size.
+    ///
+    /// # Errors
+    /// [`AttackError::Size`] for a mask of another size than the image: resizing must not hide it.
+    pub(super) fn fit(&self, choices: &Choices, input: &Preprocess) -> Result<Fitted, AttackError> {
+        self.check_sizes()?;
+        Ok(match choices.score_at {
+            Resolution::Native => Fitted {
+                image: self.image.image.clone(),
+                reference: self.reference.clone(),
+                region: self.threat.region.clone(),
+                goal: self.threat.goal.clone(),
+            },
+            Resolution::Network => self.resized(input)?,
+        })
+    }
+
+    fn check_sizes(&self) -> Result<(), AttackError> {
+        let wanted = (self.image.image.width(), self.image.image.height());
+        let target = match &self.threat.goal {
+            Goal::Hallucinate(Some(mask)) | Goal::Target(mask) => Some(mask),
+            Goal::Hallucinate(None) | Goal::Untargeted | Goal::Erase => None,
+        };
+        let masks = [
+            ("reference mask", self.reference.as_ref()),
+            ("target mask", target),
+            ("allowed region", self.threat.region.as_ref()),
+        ];
+        for (what, mask) in masks.into_iter().filter_map(|(what, mask)| Some((what, mask?))) {
+            let found = (mask.width(), mask.height());
+            if found != wanted {
+                return Err(AttackError::Size { what, found, wanted });
+            }
+        }
+        Ok(())
+    }
+
+    fn resized(&self, input: &Preprocess) -> Result<Fitted, ImagingError> {
+        let small = |mask: &Mask| mask.resize(input.width, input.height);
+        Ok(Fitted {
+            image: resize_image(&self.image.image, (input.height, input.width))?,
+            reference: self.reference.as_ref().map(small),
+            region: self.threat.region.as_ref().map(small),
+            goal: match &self.threat.goal {
+                Goal::Hallucinate(mask) => Goal::Hallucinate(mask.as_ref().map(small)),
+                Goal::Target(mask) => Goal::Target(small(mask)),
+                Goal::Untargeted | Goal::Erase => self.threat.goal.clone(),
+            },
+        })
+    }
+}

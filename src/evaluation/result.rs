@@ -1,0 +1,151 @@
+//! The result of one attack, as it stands in `result.json`.
+//!
+//! It is a function of the request alone: no clock and no machine, so that a rerun can be compared byte
+//! by byte. Times and places are in the [`manifest`](crate::report::manifest).
+
+use serde::Serialize;
+
+use crate::attack::harness::queries::Queries;
+use crate::attack::harness::tracker::At;
+use crate::attack::{AttackSpec, Criterion, Echo, Goal, Protocol, StepRecord, Success};
+use crate::loss::Loss;
+use crate::metric::{Deltas, MaskScores, PerturbationScores};
+
+/// Version of the layout of `result.json`; raised when a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What was attacked, how, and what came of it.
+///
+/// A score that has no value is `null`, with the reason beside it; no number is ever NaN or infinite.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttackResult {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Name of the model.
+    pub model: String,
+    /// What was asked for, defaults filled in.
+    pub request: Asked,
+    /// Size at which the image was attacked and the masks were compared.
+    pub image: Size,
+    /// What all masks are compared with.
+    pub reference: Reference,
+    /// Whether the attack succeeded, judged on the file.
+    pub success: Success,
+    /// Whether the file keeps the budget and the allowed region.
+    pub within_budget: bool,
+    /// The prediction on the clean image.
+    pub clean: Scored,
+    /// The prediction on the clean image after the file format's round trip, if that changes the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clean_reencoded: Option<Scored>,
+    /// The prediction on the adversarial image as read back from its file: the result.
+    pub adversarial_file: Scored,
+    /// The prediction on the adversarial tensor before it was rounded.
+    pub adversarial_float: Scored,
+    /// `adversarial_file` minus `clean`, and what the two predictions have in common.
+    pub deltas: Deltas,
+    /// How far the decoded file is from the clean image.
+    pub perturbation: PerturbationScores,
+    /// What `perturbation.png` shows.
+    pub perturbation_picture: PerturbationPicture,
+    /// How often the model was asked.
+    pub queries: Queries,
+    /// Loss and DSC of every visited point.
+    pub steps: Vec<StepRecord>,
+    /// What the reader should know before trusting the numbers.
+    pub notes: Vec<String>,
+}
+
+/// A request with its defaults filled in.
+#[derive(Debug, Clone, Serialize)]
+pub struct Asked {
+    /// The text that names the structure.
+    pub prompt: String,
+    /// The method and its parameters.
+    pub attack: AttackSpec,
+    /// The loss the attack works with.
+    pub loss: Loss,
+    /// The named set of choices.
+    pub protocol: Protocol,
+    /// `untargeted`, `erase`, `hallucinate` or `target`.
+    pub goal: &'static str,
+    /// When the attack counts as successful.
+    pub criterion: Criterion,
+    /// The budget in all units.
+    pub budget: Echo,
+    /// Number of pixels that were allowed to change; all if `null`.
+    pub allowed_pixels: Option<usize>,
+    /// Seed of all random numbers.
+    pub seed: u64,
+}
+
+/// Width and height in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Size {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+/// What masks are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reference {
+    /// The mask that came with the request.
+    Given,
+    /// The model's own prediction on the clean image: its score is 1 by construction and says nothing
+    /// about the model's quality.
+    CleanPrediction,
+}
+
+/// A prediction with its scores against the reference. Flat in JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scored {
+    /// Every score.
+    #[serde(flatten)]
+    pub scores: MaskScores,
+    /// DSC against the target of a targeted attack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dsc_to_target: Option<f64>,
+    /// The attack's objective.
+    pub objective: f32,
+    /// The restart and step that this comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<At>,
+}
+
+/// How the perturbation was made visible.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PerturbationPicture {
+    /// Level that stands for "unchanged"; brighter has risen, darker has fallen.
+    pub zero_level: u8,
+    /// How many times changes are amplified.
+    pub amplified: u32,
+    /// The same as a sentence.
+    pub caption: String,
+}
+
+/// The name of a goal in requests and results.
+pub fn goal_name(goal: &Goal) -> &'static str {
+    match goal {
+        Goal::Untargeted => "untargeted",
+        Goal::Erase => "erase",
+        Goal::Hallucinate(_) => "hallucinate",
+        Goal::Target(_) => "target",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imaging::Mask;
+
+    #[test]
+    fn goals_are_called_what_requests_call_them() {
+        let mask = Mask::from_fn(2, 2, |x, _| x == 0);
+        for (name, with) in [("untargeted", None), ("erase", None), ("hallucinate", None), ("target", Some(mask))] {
+            assert_eq!(goal_name(&Goal::from_name(name, with).unwrap()), name);
+        }
+    }
+}

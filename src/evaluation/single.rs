@@ -1,0 +1,232 @@
+//! One attack on one image: from a decoded request to a result and its files.
+
+use std::time::{Duration, Instant};
+
+use super::request::Fitted;
+use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size, goal_name};
+use super::{AttackRequest, RunError};
+use crate::attack::harness::tracker::At;
+use crate::attack::{Evaluation, Norm, Outcome, Problem, Protocol, Setup, StepRecord, protocol, run};
+use crate::engine::{self, CancelToken, Engine, Objective, RowSpec};
+use crate::imaging::overlay::{self, Overlay};
+use crate::imaging::perturbation::{self, Perturbation};
+use crate::imaging::{Image, ImagingError, Mask, encode};
+use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, Deltas, MaskScores, PerturbationScores};
+use crate::model::upsample;
+
+/// How the caller follows and stops an attack.
+pub struct Control<'a> {
+    /// Stops the attack at its next question.
+    pub cancel: CancelToken,
+    /// Is told about every step.
+    pub progress: &'a mut dyn FnMut(&StepRecord),
+}
+
+/// A finished attack.
+#[derive(Debug, Clone)]
+pub struct AttackRun {
+    /// The numbers.
+    pub result: AttackResult,
+    /// Wall-clock time.
+    pub duration: Duration,
+    measured: Measured,
+}
+
+/// A file in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// File name.
+    pub name: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// Attacks an image and measures what comes of it.
+///
+/// # Errors
+/// A request that makes no sense, masks of another size than the image, a cancellation, a failing model.
+pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) -> Result<AttackRun, RunError> {
+    let began = Instant::now();
+    let choices = request.choices()?;
+    let Fitted { image, reference, region, goal } = request.fit(&choices, engine.input())?;
+    let conditioning = engine.prepare(&request.prompt)?;
+    let (reference, kind) = match reference {
+        Some(mask) => (mask, Reference::Given),
+        None => (segment(engine, &image, &request.prompt)?, Reference::CleanPrediction),
+    };
+    let setup = Setup {
+        goal,
+        region,
+        criterion: request.threat.criterion,
+        seed: request.seed,
+        choices,
+        original: request.image.container,
+        ..Setup::new(image, reference, request.threat.budget, engine.input().clone())
+    };
+    let problem = Problem::new(setup, engine.device())?;
+    let mut row = engine.open(RowSpec {
+        conditioning,
+        objective: objective(&problem, engine)?,
+        space: match problem.setup().choices.space {
+            protocol::Space::Pixel => engine::Space::Pixels,
+            protocol::Space::Normalised => engine::Space::PixelValues,
+        },
+        cancel: control.cancel,
+    })?;
+    let outcome = run(&request.attack, &problem, &mut row, control.progress)?;
+    drop(row);
+    let measured = Measured::new(problem, outcome, kind)?;
+    Ok(AttackRun { result: measured.result(request, engine.name())?, duration: began.elapsed(), measured })
+}
+
+/// The mask that the model sees in an image, at the image's own size.
+///
+/// # Errors
+/// A prompt that cannot be used, a failing model.
+pub fn segment(engine: &Engine, image: &Image, prompt: &str) -> Result<Mask, RunError> {
+    let logits = engine.segment(&engine.prepare(prompt)?, &image.to_tensor(engine.device())?)?;
+    Ok(Mask::from_logits(&upsample(&logits, (image.height(), image.width()))?)?)
+}
+
+fn objective(problem: &Problem, engine: &Engine) -> Result<Objective, RunError> {
+    let (aim, input) = (problem.aim(), engine.input());
+    Ok(Objective {
+        loss: problem.setup().choices.loss,
+        target: aim.mask.resize(input.width, input.height).to_tensor(engine.device())?,
+        goal: if aim.towards { engine::Goal::Targeted } else { engine::Goal::Untargeted },
+    })
+}
+
+impl AttackRun {
+    /// The files: the adversarial image in the very bytes that were scored, the amplified perturbation,
+    /// the two predictions, the overlay and `result.json`. Equal requests give equal bytes.
+    ///
+    /// # Errors
+    /// [`ImagingError`] if a picture cannot be encoded.
+    pub fn artifacts(&self) -> Result<Vec<Artifact>, ImagingError> {
+        let Measured { problem, outcome, perturbation, .. } = &self.measured;
+        let (clean, file) = (&outcome.clean, &outcome.file);
+        let titles = [("original", clean.dsc), ("adversarial", file.evaluation.dsc)]
+            .map(|(what, dsc)| format!("{what}, DSC {dsc:.3}"));
+        let overlay = overlay::draw(&Overlay {
+            original: (&problem.setup().image, &titles[0]),
+            adversarial: (&file.image, &titles[1]),
+            perturbation,
+            reference: Some(&problem.setup().reference),
+            clean_prediction: Some(&clean.mask),
+            adversarial_prediction: Some(&file.evaluation.mask),
+        })?;
+        let mut result = serde_json::to_vec_pretty(&self.result).expect("string keys and plain values are valid JSON");
+        result.push(b'\n');
+        let artifact = |name: &str, bytes| Artifact { name: name.into(), bytes };
+        Ok(vec![
+            artifact(&format!("adversarial.{}", file.container.extension()), file.bytes.clone()),
+            artifact("perturbation.png", encode::png(&perturbation.image)?),
+            artifact("mask_clean.png", encode::mask_png(&clean.mask)?),
+            artifact("mask_adversarial.png", encode::mask_png(&file.evaluation.mask)?),
+            artifact("overlay.png", encode::png(&overlay)?),
+            artifact("result.json", result),
+        ])
+    }
+}
+
+/// An outcome and what it answers.
+#[derive(Debug, Clone)]
+struct Measured {
+    problem: Problem,
+    outcome: Outcome,
+    kind: Reference,
+    perturbation: Perturbation,
+}
+
+impl Measured {
+    fn new(problem: Problem, outcome: Outcome, kind: Reference) -> Result<Self, ImagingError> {
+        let full = match outcome.budget.norm {
+            Norm::Linf => Some(outcome.budget.pixel255 as f32),
+            Norm::L2 => None,
+        };
+        let perturbation = perturbation::draw(&problem.setup().image, &outcome.file.image, full)?;
+        Ok(Self { problem, outcome, kind, perturbation })
+    }
+
+    fn result(&self, request: &AttackRequest, model: &str) -> Result<AttackResult, RunError> {
+        let (outcome, setup) = (&self.outcome, self.problem.setup());
+        let clean = self.scored(&outcome.clean, None)?;
+        let adversarial_file = self.scored(&outcome.file.evaluation, Some(outcome.file.at))?;
+        let predictions = Confusion::between(&outcome.file.evaluation.mask, &outcome.clean.mask)?;
+        Ok(AttackResult {
+            schema_version: SCHEMA_VERSION,
+            model: model.into(),
+            request: Asked {
+                prompt: request.prompt.clone(),
+                attack: request.attack.clone(),
+                loss: setup.choices.loss,
+                protocol: request.protocol,
+                goal: goal_name(&setup.goal),
+                criterion: self.problem.criterion(),
+                budget: outcome.budget.clone(),
+                allowed_pixels: setup.region.as_ref().map(Mask::area),
+                seed: request.seed,
+            },
+            image: Size { width: setup.image.width(), height: setup.image.height() },
+            reference: self.kind,
+            success: outcome.success,
+            within_budget: outcome.within_budget,
+            deltas: Deltas::between(&clean.scores, &adversarial_file.scores, &predictions),
+            clean,
+            clean_reencoded: outcome.clean_reread.as_ref().map(|e| self.scored(e, None)).transpose()?,
+            adversarial_file,
+            adversarial_float: self.scored(&outcome.float.evaluation, Some(outcome.float.at))?,
+            perturbation: PerturbationScores::between(&setup.image, &outcome.file.image)?,
+            perturbation_picture: PerturbationPicture {
+                zero_level: 128,
+                amplified: self.perturbation.factor,
+                caption: self.perturbation.caption.clone(),
+            },
+            queries: outcome.queries,
+            steps: outcome.records.clone(),
+            notes: self.notes(request),
+        })
+    }
+
+    fn scored(&self, evaluation: &Evaluation, at: Option<At>) -> Result<Scored, RunError> {
+        let reference = &self.problem.setup().reference;
+        Ok(Scored {
+            scores: MaskScores::between(&evaluation.mask, reference, DEFAULT_NSD_TOLERANCE_PX)?,
+            dsc_to_target: evaluation.target_dsc,
+            objective: evaluation.loss,
+            at,
+        })
+    }
+
+    fn notes(&self, request: &AttackRequest) -> Vec<String> {
+        let mut notes = vec![];
+        if self.kind == Reference::CleanPrediction {
+            notes.push(
+                "no reference mask was given: all scores compare with the model's own prediction on the clean image, \
+                 which may itself be wrong"
+                    .into(),
+            );
+        }
+        let (before, after) = (&request.image.image, &self.problem.setup().image);
+        if (before.width(), before.height()) != (after.width(), after.height()) {
+            notes.push(format!(
+                "the protocol {} works at the network's size: image and masks were resized from {}x{} to {}x{}",
+                request.protocol,
+                before.width(),
+                before.height(),
+                after.width(),
+                after.height()
+            ));
+        }
+        if request.protocol == Protocol::Paper250502971 && self.outcome.clean_reread.is_some() {
+            notes.push(
+                "the JPEG is written at quality 75 with full-resolution chroma (4:4:4); the paper's code halves it (4:2:0)"
+                    .into(),
+            );
+        }
+        notes.extend(request.image.notes.iter().cloned());
+        notes.extend(self.outcome.notes.iter().cloned());
+        notes
+    }
+}

@@ -1,0 +1,138 @@
+//! A grid as a table: CSV for machines, Markdown for people.
+
+use std::fmt::Write;
+
+use crate::evaluation::{Estimate, GridRow, SetSummary, Summary, Verdict};
+
+/// The header of [`csv`].
+const HEADER: &str = "set,image,method,epsilon,clean_dsc,clean_iou,dsc,iou,linf_levels,success,queries,error\n";
+
+/// One line for every row (RFC 4180); a value that does not exist is empty.
+pub fn csv(rows: &[GridRow]) -> String {
+    let mut text = HEADER.to_owned();
+    for row in rows {
+        let scores = row.scores.as_ref().ok();
+        let attacked = scores.and_then(|s| s.attacked);
+        let cells = [
+            quoted(&row.set),
+            quoted(&row.image),
+            row.method.into(),
+            cell(row.epsilon),
+            cell(scores.map(|s| s.clean_dsc)),
+            cell(scores.map(|s| s.clean_iou)),
+            cell(attacked.map(|s| s.dsc)),
+            cell(attacked.map(|s| s.iou)),
+            cell(attacked.map(|s| s.linf_levels)),
+            cell(attacked.map(|s| s.success)),
+            cell(attacked.map(|s| s.queries)),
+            row.scores.as_ref().err().map_or_else(String::new, |error| quoted(error)),
+        ];
+        text.push_str(&cells.join(","));
+        text.push('\n');
+    }
+    text
+}
+
+fn cell(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |v| v.to_string())
+}
+
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+}
+
+/// One row for every data set and one for all images, one column for every attack; then the checks and
+/// the images that were left out. `unit` is that of the epsilons.
+pub fn markdown(summary: &Summary, unit: &str) -> String {
+    let mut text = String::new();
+    let mut head: Vec<String> = ["set", "images", "clean DSC", "clean IoU"].map(String::from).to_vec();
+    let attack = |a: &crate::evaluation::AttackSummary| format!("{} {} {unit}", a.method, a.epsilon);
+    head.extend(summary.all.attacks.iter().map(attack));
+    line(&mut text, &head);
+    let rule = |column: usize| if column == 0 { "---" } else { "---:" }.to_owned();
+    line(&mut text, &(0..head.len()).map(rule).collect::<Vec<_>>());
+    for set in &summary.sets {
+        line(&mut text, &cells(set, |estimate| format!("{:.3}", estimate.mean)));
+    }
+    line(
+        &mut text,
+        &cells(&summary.all, |Estimate { mean, interval }| {
+            format!("{mean:.3} [{:.3}, {:.3}]", interval.low, interval.high)
+        }),
+    );
+    text.push_str("\nMean DSC over images; in brackets the 95 % bootstrap interval.");
+    if !summary.all.attacks.is_empty() {
+        text.push_str(" Attacks are scored on the file as read back.\n\nChecks of the attacks:\n\n");
+        for check in &summary.checks {
+            let verdict = match check.verdict {
+                Verdict::Pass => "pass",
+                Verdict::Fail => "FAIL",
+                Verdict::NotApplicable => "not applicable",
+            };
+            push(&mut text, format_args!("- {verdict}: {} ({})", check.name, check.figures));
+        }
+    } else {
+        text.push('\n');
+    }
+    if !summary.left_out.is_empty() {
+        push(&mut text, format_args!("\n{} images are left out of every mean:\n", summary.left_out.len()));
+        for (image, reason) in &summary.left_out {
+            push(&mut text, format_args!("- {image}: {reason}"));
+        }
+    }
+    text
+}
+
+fn cells(set: &SetSummary, show: fn(Estimate) -> String) -> Vec<String> {
+    let or_dash = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".into(), show);
+    let iou = set.clean_iou.map_or_else(|| "-".into(), |iou| format!("{iou:.3}"));
+    let mut cells = vec![set.set.clone(), set.images.to_string(), or_dash(set.clean_dsc), iou];
+    cells.extend(set.attacks.iter().map(|attack| or_dash(attack.dsc)));
+    cells
+}
+
+fn line(text: &mut String, cells: &[String]) {
+    push(text, format_args!("| {} |", cells.join(" | ")));
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments) {
+    writeln!(text, "{line}").expect("a string takes any text");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::RowScores;
+
+    fn rows() -> Vec<GridRow> {
+        let row = |image: &str, scores| GridRow {
+            set: "a".into(),
+            image: image.into(),
+            method: "none",
+            epsilon: None,
+            scores,
+        };
+        let fine = Ok(RowScores { clean_dsc: 0.75, clean_iou: 0.6, attacked: None });
+        vec![row("x,1.png", fine), row("y.png", Err("\"cut off\", twice".into()))]
+    }
+
+    #[test]
+    fn commas_and_quotes_survive_csv() {
+        let text = csv(&rows());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "a,\"x,1.png\",none,,0.75,0.6,,,,,,");
+        assert_eq!(lines[2], "a,y.png,none,,,,,,,,,\"\"\"cut off\"\", twice\"");
+        assert!(lines.iter().take(2).all(|l| l.replace("\"x,1.png\"", "x").split(',').count() == 12));
+    }
+
+    #[test]
+    fn a_table_without_attacks_is_the_model_cards() {
+        let text = markdown(&Summary::new(&rows()), "pixel255");
+        assert!(text.starts_with("| set | images | clean DSC | clean IoU |\n| --- | ---: | ---: | ---: |\n"), "{text}");
+        assert!(
+            text.contains("| a | 1 | 0.750 | 0.600 |") && text.contains("| all | 1 | 0.750 [0.750, 0.750] |"),
+            "{text}"
+        );
+        assert!(text.contains("- a/y.png: \"cut off\", twice") && !text.contains("Checks"), "{text}");
+    }
+}

@@ -1,0 +1,97 @@
+//! The short table at the end of an attack, for a terminal.
+
+use std::fmt::Write;
+
+use crate::evaluation::result::{AttackResult, Reference, Scored};
+
+/// Width of the first column.
+const LABEL: usize = 26;
+
+/// The scores before and after, the perturbation, the verdict and the notes.
+pub fn attack(result: &AttackResult) -> String {
+    let mut text = String::new();
+    let tolerance = result.clean.scores.surface.nsd_tolerance_px;
+    let head = ["DSC".into(), "IoU".into(), "HD95 px".into(), format!("NSD {tolerance} px"), "area px".into()];
+    line(&mut text, "", &head);
+    line(&mut text, "clean", &cells(&result.clean));
+    if let Some(reencoded) = &result.clean_reencoded {
+        line(&mut text, "clean, re-encoded", &cells(reencoded));
+    }
+    line(&mut text, "adversarial, as float", &cells(&result.adversarial_float));
+    line(&mut text, "adversarial, from the file", &cells(&result.adversarial_file));
+    let area = |s: &Scored| s.scores.overlap.confusion.predicted() as i64;
+    let deltas = &result.deltas;
+    let change = [
+        format!("{:+.3}", deltas.dsc),
+        format!("{:+.3}", deltas.iou),
+        format!("{:+.1}", deltas.hd95_px),
+        deltas.nsd.map_or_else(|| "-".into(), |nsd| format!("{nsd:+.3}")),
+        format!("{:+}", area(&result.adversarial_file) - area(&result.clean)),
+    ];
+    line(&mut text, "change, file - clean", &change);
+    perturbation(&mut text, result);
+    text
+}
+
+fn cells(scored: &Scored) -> [String; 5] {
+    let scores = &scored.scores;
+    [
+        format!("{:.3}", scores.overlap.dsc),
+        format!("{:.3}", scores.overlap.iou),
+        format!("{:.1}", scores.surface.hd95_px),
+        format!("{:.3}", scores.surface.nsd),
+        scores.overlap.confusion.predicted().to_string(),
+    ]
+}
+
+fn line(text: &mut String, label: &str, cells: &[String; 5]) {
+    push(text, format_args!("{label:<LABEL$}{}", cells.iter().map(|cell| format!("{cell:>11}")).collect::<String>()));
+}
+
+fn perturbation(text: &mut String, result: &AttackResult) {
+    let (p, budget) = (&result.perturbation, &result.request.budget);
+    let or_dash = |value: Option<f64>, unit| value.map_or_else(|| "-".into(), |v| format!("{v:.3}{unit}"));
+    push(
+        text,
+        format_args!(
+            "perturbation of the file: L-inf {} of 255, L2 {:.1}, PSNR {}, SSIM {}",
+            p.linf_levels,
+            p.l2_levels,
+            or_dash(p.psnr_db, " dB"),
+            or_dash(p.ssim, ""),
+        ),
+    );
+    push(
+        text,
+        format_args!(
+            "budget: {:?} {:.3} of 255 = {:.5} of 1 = {:.4} normalised; {}",
+            budget.norm,
+            budget.pixel255,
+            budget.unit01,
+            budget.normalised,
+            if result.within_budget { "kept by the file" } else { "EXCEEDED by the file" },
+        ),
+    );
+    let verdict = if result.success.met { "succeeded" } else { "did not succeed" };
+    let queries = result.queries.loss + result.queries.gradient + result.queries.logits;
+    push(text, format_args!("attack {verdict} ({}), {queries} queries", criterion(result)));
+    if result.reference == Reference::CleanPrediction {
+        push(text, format_args!("NO REFERENCE MASK: scores compare with the model's own clean prediction"));
+    }
+    for note in &result.notes {
+        push(text, format_args!("note: {note}"));
+    }
+}
+
+fn criterion(result: &AttackResult) -> String {
+    use crate::attack::Criterion::{DropAtLeast, DscBelow, DscToTargetAtLeast};
+    match result.success.criterion {
+        DscBelow(threshold) => format!("DSC below {threshold}"),
+        DropAtLeast(drop) => format!("DSC lower by at least {drop}"),
+        DscToTargetAtLeast(threshold) => format!("DSC to the target at least {threshold}"),
+    }
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments) {
+    writeln!(text, "{line}").expect("a string takes any text");
+}

@@ -1,0 +1,242 @@
+//! `segprobe attack` and `segprobe evaluate` as a user runs them: real processes on a tiny model.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use segprobe::imaging::{Image, Limits, Mask, decode, encode};
+use segprobe::metric::{Confusion, PerturbationScores};
+use segprobe::phantom::{Kind, draw, write_folder};
+use segprobe::report::manifest::sha256;
+use serde_json::Value;
+
+/// A folder with a picture, its mask, and the files of attacks on it.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        let (image, mask) = picture();
+        encode::write(&desk.path("image.png"), &encode::png(&image).unwrap()).unwrap();
+        encode::write(&desk.path("image.jpg"), &encode::jpeg(&image, 95).unwrap()).unwrap();
+        encode::write(&desk.path("mask.png"), &encode::mask_png(&mask).unwrap()).unwrap();
+        encode::write(&desk.path("small.png"), &encode::mask_png(&mask.resize(20, 20)).unwrap()).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs `segprobe` here, its flags separated by spaces, on the tiny model.
+    fn run(&self, flags: &str) -> Output {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity/tiny");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_segprobe"));
+        command.current_dir(self.0.path()).args(flags.split_whitespace()).arg("--model").arg(model);
+        command.output().unwrap()
+    }
+
+    /// What an attack says at its end, which nothing precedes.
+    fn attack(&self, flags: &str) -> String {
+        let output = self.run(&format!("attack --prompt polyp {flags}"));
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && complaint.is_empty(), "{complaint}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn refusal(&self, flags: &str) -> String {
+        let output = self.run(&format!("attack --prompt polyp {flags}"));
+        assert!(!output.status.success() && !self.path("out").exists());
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    fn image(&self, name: &str) -> Image {
+        decode::open(&self.path(name), &Limits::default()).unwrap().image
+    }
+
+    fn mask(&self, name: &str) -> Mask {
+        decode::open_mask(&self.path(name), &Limits::default()).unwrap()
+    }
+
+    fn files(&self, folder: &str) -> BTreeMap<String, Vec<u8>> {
+        let entries = std::fs::read_dir(self.path(folder)).unwrap().map(Result::unwrap);
+        entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
+    }
+}
+
+fn picture() -> (Image, Mask) {
+    draw(Kind::Endoscopy, 3, 90, 72)
+}
+
+/// Every `null` score has a reason beside it, and so has every nested one.
+fn nulls_have_reasons(scores: &Value) {
+    for (field, _) in scores.as_object().unwrap().iter().filter(|(_, value)| value.is_null()) {
+        assert!(scores["reasons"][field].is_string(), "{field} is null without a reason: {scores}");
+    }
+}
+
+#[test]
+fn files_hold_what_the_result_says() {
+    let desk = Desk::new();
+    let said = desk.attack("--image image.png --mask mask.png --epsilon 6 --steps 4");
+    let (clean, mask) = picture();
+    let result = desk.json("out/result.json");
+    let file = desk.image("out/adversarial.png");
+    let scores = PerturbationScores::between(&clean, &file).unwrap();
+    assert!(scores.linf_levels <= 6 && !scores.identical);
+    assert_eq!(result["perturbation"]["linf_levels"], scores.linf_levels);
+    assert_eq!((&result["within_budget"], &result["reference"]), (&true.into(), &"given".into()));
+    for (name, side) in [("mask_clean", "clean"), ("mask_adversarial", "adversarial_file")] {
+        let predicted = desk.mask(&format!("out/{name}.png"));
+        assert_eq!(result[side]["dsc"], Confusion::between(&predicted, &mask).unwrap().dsc(), "{side}");
+    }
+    for scores in ["clean", "adversarial_file", "adversarial_float", "deltas", "perturbation"] {
+        nulls_have_reasons(&result[scores]);
+    }
+    let text = std::fs::read_to_string(desk.path("out/result.json")).unwrap();
+    assert!(!text.contains("NaN") && !text.contains("Infinity"));
+    assert_eq!(result["steps"].as_array().unwrap().len(), 5);
+    assert!(said.contains("adversarial, from the file") && said.contains("kept by the file"), "{said}");
+
+    let manifest = desk.json("out/manifest.json");
+    let mut files = desk.files("out");
+    files.remove("manifest.json").unwrap();
+    let hashes: BTreeMap<_, _> = files.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect();
+    assert_eq!(manifest["artifacts"], serde_json::to_value(&hashes).unwrap());
+    assert_eq!(hashes.len(), 6);
+    assert_eq!(manifest["inputs"]["image"], sha256(&std::fs::read(desk.path("image.png")).unwrap()));
+    let grey = desk.image("out/perturbation.png");
+    let drawn = grey.rgb().iter().zip(file.rgb().iter().zip(clean.rgb()));
+    // Signed and centred: darker than the middle where a channel fell.
+    assert!(drawn.clone().all(|(shown, (after, before))| shown.cmp(&128) == after.cmp(before)));
+}
+
+#[test]
+fn one_seed_gives_one_result() {
+    let desk = Desk::new();
+    let run = |seed, out: &str| {
+        desk.attack(&format!("--image image.png --mask mask.png --steps 3 --seed {seed} --out {out}"));
+        let mut files = desk.files(out);
+        files.remove("manifest.json");
+        let mut manifest = desk.json(&format!("{out}/manifest.json"));
+        assert!(manifest["duration_seconds"].take().as_f64().unwrap() > 0.);
+        (files, manifest)
+    };
+    assert_eq!(run(1, "a"), run(1, "b"));
+    assert_ne!(run(2, "c").0["adversarial.png"], run(1, "d").0["adversarial.png"]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_anything_is_written() {
+    let desk = Desk::new();
+    for flags in [
+        "--mask small.png",
+        "--mask mask.png --goal target --target-mask small.png",
+        "--mask mask.png --allowed-region small.png",
+        "--mask small.png --protocol paper-2505.02971",
+    ] {
+        let refusal = desk.refusal(&format!("--image image.png {flags}"));
+        assert!(refusal.contains("20x20") && refusal.contains("90x72"), "{flags}: {refusal}");
+    }
+    assert!(desk.refusal("--image absent.png").contains("absent.png"));
+    assert!(desk.refusal("--image image.png --method fgsm --steps 3").contains("--steps belongs to pgd"));
+    assert!(desk.refusal("--image image.png --epsilon 8 --unit unit01").contains("did you mean pixel255?"));
+    assert!(desk.refusal("--image image.png --protocol corrected --loss bce").contains("fixes the loss"));
+    assert!(desk.refusal("--image image.png --success dsc_to_target_at_least=0.5").contains("has no target"));
+}
+
+#[test]
+fn the_papers_protocol_keeps_the_container_and_the_networks_size() {
+    let desk = Desk::new();
+    let paper = "--protocol paper-2505.02971 --unit normalised --epsilon 0.1";
+    let said = desk.attack(&format!("--image image.jpg --mask mask.png --method fgsm {paper}"));
+    let result = desk.json("out/result.json");
+    let file = std::fs::read(desk.path("out/adversarial.jpg")).unwrap();
+    assert_eq!(decode::Container::of(&file), Some(decode::Container::Jpeg));
+    let image = desk.image("out/adversarial.jpg");
+    assert_eq!((image.width(), image.height()), (64, 64));
+    assert_eq!(result["image"], serde_json::json!({"width": 64, "height": 64}));
+    assert!(result["clean_reencoded"]["dsc"].is_number() && said.contains("clean, re-encoded"), "{said}");
+    assert_eq!(result["request"]["loss"], "dice_ce_paper");
+    let notes = result["notes"].to_string();
+    assert!(notes.contains("resized from 90x72 to 64x64") && notes.contains("4:4:4"), "{notes}");
+
+    desk.attack(&format!("--image image.png --mask mask.png --method fgsm {paper} --out png"));
+    assert!(desk.path("png/adversarial.png").exists());
+    assert!(desk.json("png/result.json").get("clean_reencoded").is_none());
+}
+
+#[test]
+fn without_a_mask_the_clean_prediction_is_the_reference_and_this_is_said() {
+    let desk = Desk::new();
+    let said = desk.attack("--image image.png --method fgsm");
+    let result = desk.json("out/result.json");
+    assert_eq!((&result["reference"], &result["clean"]["dsc"]), (&"clean_prediction".into(), &1.0.into()));
+    assert!(said.contains("NO REFERENCE MASK"), "{said}");
+    assert!(result["notes"][0].as_str().unwrap().contains("no reference mask was given"));
+}
+
+#[test]
+fn goals_and_regions_reach_the_attack() {
+    let desk = Desk::new();
+    let flags = "--mask mask.png --goal erase --allowed-region mask.png --norm l2 --epsilon 300 --steps 3";
+    desk.attack(&format!("--image image.png {flags} --success dsc_to_target_at_least=0.9"));
+    let (clean, mask) = picture();
+    let (file, result) = (desk.image("out/adversarial.png"), desk.json("out/result.json"));
+    let changed = |x, y| file.pixel(x, y) != clean.pixel(x, y);
+    let pixels: Vec<_> = (0..72).flat_map(|y| (0..90).map(move |x| (x, y))).filter(|(x, y)| changed(*x, *y)).collect();
+    assert!(!pixels.is_empty() && pixels.iter().all(|(x, y)| mask.get(*x, *y)));
+    assert_eq!(
+        (&result["request"]["goal"], &result["request"]["allowed_pixels"]),
+        (&"erase".into(), &mask.area().into())
+    );
+    assert!(result["perturbation"]["l2_levels"].as_f64().unwrap() <= 300.);
+    assert!(result["adversarial_file"]["dsc_to_target"].is_number());
+    assert_eq!(result["success"]["criterion"]["dsc_to_target_at_least"], 0.9);
+}
+
+#[test]
+fn an_evaluation_does_not_depend_on_how_many_run_at_once() {
+    let desk = Desk::new();
+    write_folder(Kind::Endoscopy, &desk.path("data/endoscopy"), 0..3, (70, 60)).unwrap();
+    write_folder(Kind::Xray, &desk.path("data/xray"), 0..2, (60, 70)).unwrap();
+    std::fs::write(desk.path("data/xray/images/xray-0001.png"), b"\x89PNG\r\n\x1a\n and no more").unwrap();
+    let evaluate = |jobs, out: &str| {
+        let grid = "--method fgsm --method pgd --epsilon 2,8 --steps 3";
+        let flags = format!("evaluate --data data/endoscopy --data data/xray {grid} --jobs {jobs} --out {out}");
+        let output = desk.run(&flags);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        desk.files(out)
+    };
+    let files = evaluate(1, "one");
+    assert_eq!(files, evaluate(4, "four"));
+
+    let csv = String::from_utf8(files["results.csv"].clone()).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 5 * 5);
+    let bad: Vec<&str> = csv.lines().filter(|line| line.contains("xray-0001")).collect();
+    assert!(bad.len() == 5 && bad.iter().all(|line| line.contains("PNG file")), "{csv}");
+    assert!(csv.lines().filter(|line| line.contains("endoscopy-0000.png,pgd,8,")).count() == 1, "{csv}");
+    let summary: Value = serde_json::from_slice(&files["summary.json"]).unwrap();
+    assert_eq!((&summary["all"]["images"], &summary["sets"][1]["images"]), (&4.into(), &1.into()));
+    assert_eq!(summary["all"]["attacks"].as_array().unwrap().len(), 4);
+    assert!(summary["left_out"]["xray/xray-0001.png"].is_string());
+    let table = String::from_utf8(files["summary.md"].clone()).unwrap();
+    assert!(table.starts_with("| set | images | clean DSC | clean IoU | fgsm 2 pixel255 |"), "{table}");
+    assert!(table.contains("PGD is at least as strong as FGSM at every epsilon (epsilon 2: "), "{table}");
+}
+
+#[test]
+fn an_evaluation_without_attacks_is_a_table_of_clean_scores() {
+    let desk = Desk::new();
+    write_folder(Kind::Endoscopy, &desk.path("endoscopy"), 0..4, (70, 60)).unwrap();
+    let output = desk.run("evaluate --data endoscopy --method none --limit 2 --out out");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let csv = std::fs::read_to_string(desk.path("out/results.csv")).unwrap();
+    let images: Vec<&str> = csv.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
+    assert_eq!(images, ["endoscopy-0000.png", "endoscopy-0002.png"]);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("| endoscopy | 2 |"));
+}
