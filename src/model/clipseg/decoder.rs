@@ -75,8 +75,10 @@ impl Decoder {
                 None => reduced,
             };
             if i == self.conditional_layer {
-                let scale = self.film_mul.forward(conditional)?.unsqueeze(1)?;
-                let shift = self.film_add.forward(conditional)?.unsqueeze(1)?;
+                // One row an image: the rows of a product are rounded differently in different company.
+                let conditional = conditional.unsqueeze(1)?;
+                let scale = self.film_mul.forward(&conditional)?;
+                let shift = self.film_add.forward(&conditional)?;
                 y = y.broadcast_mul(&scale)?.broadcast_add(&shift)?;
             }
             let y = self.blocks[i].post_norm(&y)?;
