@@ -104,6 +104,9 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
 
     let summary = Summary::new(&rows);
     let table = summary::markdown(&summary, args.attack.unit_name());
+    let mut attacks: Vec<_> = grid.attacks.iter().map(|planned| &planned.attack).collect();
+    // The same method stands there once for every epsilon.
+    attacks.dedup();
     let document = Document {
         code: Code::this(),
         model: ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?,
@@ -111,7 +114,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         protocol: grid.protocol,
         unit: args.attack.unit_name(),
         seed: grid.seed,
-        attacks: grid.attacks.iter().map(|planned| &planned.attack).collect(),
+        attacks,
         summary: &summary,
     };
     let json = format!("{}\n", serde_json::to_string_pretty(&document)?);
