@@ -80,7 +80,9 @@ def seeded(name: str, shape, std: float, mean: float = 0.0) -> torch.Tensor:
 
 
 def weight(name: str, like: torch.Tensor) -> torch.Tensor:
-    """Scales at which attention is neither flat nor saturated and every layer matters."""
+    """Scales at which attention is neither flat nor saturated: at random ones it saturates in the decoder, which reads
+    states that no norm has seen, and its gradient is then mostly rounding.
+    """
     if like.ndim == 0:
         return torch.tensor(2.6592)
     if "norm" in name or "layrnorm" in name:
@@ -92,7 +94,8 @@ def weight(name: str, like: torch.Tensor) -> torch.Tensor:
     if "embedding" in name and "patch" not in name:
         return seeded(name, like.shape, 0.5 if "token" in name or "class" in name else 0.3)
     fan_in = like.shape[0] if "transposed_convolution" in name and like.shape[-1] != 3 else math.prod(like.shape[1:])
-    gain = 1.3 if "q_proj" in name or "k_proj" in name else 1.2
+    gains = {"q_proj": 1.3, "k_proj": 1.3, "reduces": 0.2, "film": 0.1}
+    gain = next((gain for part, gain in gains.items() if part in name), 1.2)
     return seeded(name, like.shape, gain * fan_in**-0.5)
 
 

@@ -31,4 +31,5 @@ done
 
 fixtures=tests/fixtures/parity
 cargo run --release --quiet --example parity -- "$fixtures/tiny" "$fixtures/tiny-simple" "$scratch/full" "$scratch/full-simple" >"$scratch/parity.md"
+mkdir -p docs
 cp "$scratch/parity.md" docs/parity.md

@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use segprobe::loss::Loss;
 
 use super::reference::unit;
-use super::{FORWARD, Probe, Reference, Row, SIGNS, gradient_tolerance, relative};
+use super::{FORWARD, GRADIENT, Probe, Reference, Row, SIGNS, relative};
 
 pub fn rows(probe: &Probe, reference: &Reference) -> Result<Vec<Row>> {
     let (image, target) = (reference.unit("image")?, reference.tensor("target")?);
@@ -29,7 +29,7 @@ pub fn loss_rows(reference: &Reference, prefix: &str, loss: Loss, value: f64, gr
     let pytorch = reference.pytorch(&gradient_name);
     Ok(vec![
         Row::new(format!("loss {loss}"), (value - truth).abs() / truth.abs(), reference.pytorch(&value_name), FORWARD),
-        Row::new(format!("gradient of {loss}"), error, pytorch, gradient_tolerance(pytorch)),
+        Row::new(format!("gradient of {loss}"), error, pytorch, GRADIENT),
     ])
 }
 
@@ -50,7 +50,7 @@ pub fn attack_rows(probe: &Probe, reference: &Reference) -> Result<Vec<Row>> {
     let error = relative(&Tensor::stack(&ours, 0)?, truth)?;
     let pytorch = reference.pytorch("pgd.gradients");
     Ok(vec![
-        Row::new(format!("PGD-{steps}: gradients at its points"), error, pytorch, gradient_tolerance(pytorch)),
+        Row::new(format!("PGD-{steps}: gradients at its points"), error, pytorch, GRADIENT),
         Row::new(format!("PGD-{steps}: share of other values after a step, worst step"), missed, None, SIGNS),
     ])
 }

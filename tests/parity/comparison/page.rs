@@ -17,10 +17,6 @@ a quantity together; shares say how many values differ. Weights are seeded rando
 `full-simple` that of `clipseg-rd64`, both with CLIP's own vocabulary. Adapters are VLSM adapters (arXiv 2405.06196):
 dense or shallow, in the vision tower (v), the text tower (l) and on the conditional embedding (c).
 
-A gradient may differ by 1e-3, or by three times what PyTorch's own float32 gradient does: a unit at the kink of its
-ReLU passes its gradient or not as rounding will have it, and the adapters have a million such units. The rows in
-float64 leave no such excuse.
-
 PGD is compared step by step, from the points of the reference: `sign` turns a rounding error into a whole step, so
 the ends of two correct runs differ.
 ",
