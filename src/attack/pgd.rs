@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{Attack, AttackError, Epsilon, Problem, Tracker};
 use crate::oracle::Oracle;
 
+/// The usual 2/255 for a budget of 8/255.
+const DEFAULT_SHARE: f64 = 0.25;
+
 /// Steps of length `alpha` along the sign of the gradient (along the gradient itself for L2), each
 /// projected back into the budget.
 ///
@@ -15,7 +18,8 @@ use crate::oracle::Oracle;
 pub struct Pgd {
     /// Number of gradient steps.
     pub steps: usize,
-    /// Length of a step, with its unit; `2.5 epsilon / steps` unless set.
+    /// Length of a step, with its unit; a quarter of epsilon unless set, or
+    /// `2.5 epsilon / steps` if that is more: few steps have to be long ones.
     pub alpha: Option<Epsilon>,
     /// Whether to start at a random point of the budget rather than at the clean image.
     pub random_start: bool,
@@ -32,7 +36,8 @@ impl Default for Pgd {
 impl Pgd {
     /// The length of a step in the space the attack works in.
     fn alpha(&self, problem: &Problem) -> f64 {
-        self.alpha.map_or_else(|| 2.5 * problem.ball().radius() / self.steps as f64, |alpha| problem.length(alpha))
+        let default = || problem.ball().radius() * DEFAULT_SHARE.max(2.5 / self.steps as f64);
+        self.alpha.map_or_else(default, |alpha| problem.length(alpha))
     }
 }
 

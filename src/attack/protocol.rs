@@ -71,7 +71,7 @@ pub struct Choices {
     pub loss: Loss,
     /// PGD's number of steps.
     pub steps: usize,
-    /// PGD's length of a step; `2.5 epsilon / steps` if `None`.
+    /// PGD's length of a step; [`Pgd`]'s default if `None`.
     pub alpha: Option<Epsilon>,
     /// Whether PGD starts at a random point.
     pub random_start: bool,
@@ -123,7 +123,7 @@ impl Protocol {
     /// What the protocol decides.
     pub fn choices(self) -> Choices {
         match self {
-            // Madry et al. 2018 (random start, 2.5 epsilon / steps) in pixel space at native size, with
+            // Madry et al. 2018 (random start, steps of a quarter of epsilon) in pixel space at native size, with
             // the paper's loss weights and number of steps. The best iterate and the budget on the file:
             // Carlini et al. 2019, arXiv 1902.06705.
             // `corrected` holds the same choices, but frozen.

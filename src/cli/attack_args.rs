@@ -16,7 +16,7 @@ pub struct AttackArgs {
     /// How the perturbation is measured.
     #[arg(long, value_enum, default_value = "linf")]
     norm: NormArg,
-    /// Length of a step of PGD, in the same unit; 2.5 epsilon / steps unless given.
+    /// Length of a step of PGD, in the same unit; epsilon / 4, or 2.5 epsilon / steps if that is more, unless given.
     #[arg(long)]
     alpha: Option<f64>,
     /// Steps of PGD; 40 unless given.
