@@ -6,7 +6,7 @@ use super::request::Fitted;
 use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size, goal_name};
 use super::{AttackRequest, RunError};
 use crate::attack::harness::tracker::At;
-use crate::attack::{Evaluation, Norm, Outcome, Problem, Protocol, Setup, StepRecord, protocol, run};
+use crate::attack::{Evaluation, Norm, Outcome, Problem, Setup, StepRecord, protocol, run};
 use crate::engine::{self, CancelToken, Engine, Objective, RowSpec};
 use crate::imaging::overlay::{self, Overlay};
 use crate::imaging::perturbation::{self, Perturbation};
@@ -218,12 +218,6 @@ impl Measured {
                 after.width(),
                 after.height()
             ));
-        }
-        if request.protocol == Protocol::Paper250502971 && self.outcome.clean_reread.is_some() {
-            notes.push(
-                "the JPEG is written at quality 75 with full-resolution chroma (4:4:4); the paper's code halves it (4:2:0)"
-                    .into(),
-            );
         }
         notes.extend(request.image.notes.iter().cloned());
         notes.extend(self.outcome.notes.iter().cloned());

@@ -4,8 +4,9 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use image::codecs::{jpeg, png};
+use image::codecs::png;
 use image::{ExtendedColorType, ImageEncoder, ImageResult};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::{Container, Image, ImagingError, Mask};
 
@@ -33,15 +34,21 @@ pub fn png(image: &Image) -> Result<Vec<u8>, ImagingError> {
 
 /// The image as a baseline JPEG of a quality from 1 to 100.
 ///
-/// Chroma is kept at full resolution (4:4:4), the only sampling of this encoder. PIL halves it both ways
-/// (4:2:0) by default and so loses more colour detail at the same quality.
+/// Quantisation tables and chroma at half resolution both ways (4:2:0) are those of libjpeg, and so of
+/// PIL's default.
 ///
 /// # Errors
 /// [`ImagingError::Encode`] if a side is longer than 65 535 pixels.
 pub fn jpeg(image: &Image, quality: u8) -> Result<Vec<u8>, ImagingError> {
+    let (Ok(width), Ok(height)) = (u16::try_from(image.width()), u16::try_from(image.height())) else {
+        let text = format!("{}x{} is too large for a JPEG", image.width(), image.height());
+        return Err(ImagingError::Encode(text));
+    };
     let mut bytes = Vec::new();
-    let encoder = jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
-    run(encoder, image.rgb(), (image.width(), image.height()), ExtendedColorType::Rgb8)?;
+    let mut encoder = Encoder::new(&mut bytes, quality);
+    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    let done = encoder.encode(image.rgb(), width, height, ColorType::Rgb);
+    done.map_err(|e| ImagingError::Encode(e.to_string()))?;
     Ok(bytes)
 }
 

@@ -3,6 +3,7 @@
 //! "Epsilon 8" means nothing, "8 of 255 levels" does. Every epsilon carries its [`Unit`], is kept as
 //! it was given, and is echoed in all three units.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -19,16 +20,22 @@ pub enum Unit {
     Normalised,
 }
 
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pixel255 => "pixel255",
+            Self::Unit01 => "unit01",
+            Self::Normalised => "normalised",
+        })
+    }
+}
+
 impl FromStr for Unit {
     type Err = BudgetError;
 
     fn from_str(name: &str) -> Result<Self, BudgetError> {
-        match name {
-            "pixel255" => Ok(Self::Pixel255),
-            "unit01" => Ok(Self::Unit01),
-            "normalised" => Ok(Self::Normalised),
-            _ => Err(BudgetError::Unit(name.into())),
-        }
+        let all = [Self::Pixel255, Self::Unit01, Self::Normalised];
+        all.into_iter().find(|unit| unit.to_string() == name).ok_or_else(|| BudgetError::Unit(name.into()))
     }
 }
 
@@ -52,7 +59,7 @@ pub enum BudgetError {
     #[error("epsilon is {0}: give a finite number that is not negative")]
     Number(f64),
     /// More than the whole range of values.
-    #[error("epsilon {value} {unit:?} exceeds full scale, which is {full_scale:.4}{hint}")]
+    #[error("epsilon {value} {unit} exceeds full scale, which is {full_scale:.4}{hint}")]
     FullScale { value: f64, unit: Unit, full_scale: f64, hint: &'static str },
 }
 
