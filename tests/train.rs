@@ -49,6 +49,7 @@ impl Lab {
             rate: 3e-3,
             warm_up: 5,
             stages: vec![],
+            balance: 0.6,
             wrong_prompts: 0.2,
             validate_every: 1000,
             seed: 3,

@@ -59,6 +59,9 @@ pub struct TrainArgs {
     /// given several times, in order.
     #[arg(long, value_name = "PIXELS@SHARE", value_parser = stage)]
     stage: Vec<Stage>,
+    /// A set of n images is drawn with weight n^BALANCE: 0 treats all sets alike, 1 all images.
+    #[arg(long, default_value_t = 0.6)]
+    balance: f64,
     /// Share of rows asked for another structure, with an empty mask.
     #[arg(long, default_value_t = 0.17)]
     wrong_prompts: f64,
@@ -114,6 +117,7 @@ impl TrainArgs {
             rate: self.rate,
             warm_up: self.warm_up,
             stages: self.stage.clone(),
+            balance: self.balance,
             wrong_prompts: self.wrong_prompts,
             validate_every: self.validate_every,
             seed: self.seed,

@@ -23,6 +23,8 @@ pub(super) struct Sampler<'a> {
     pub sets: &'a [DataSet],
     pub phrasings: &'a Phrasings,
     pub seed: u64,
+    /// A set of n images is drawn with weight n^balance: 0 treats all sets alike, 1 all images.
+    pub balance: f64,
     /// Share of rows that are asked for another structure than the one they show.
     ///
     /// A set that shows one structure would otherwise teach the model to ignore its text.
@@ -62,11 +64,11 @@ impl Sampler<'_> {
         (view, self.phrasings.draw(asked.unwrap_or(at), &mut random))
     }
 
-    /// A set with weight n^0.6, then one of its samples: large sets lead, small ones are seen.
+    /// A set by its weight, then one of its samples: large sets lead, small ones are seen.
     fn pick(&self, set: f64, within: f64) -> &Sample {
-        let weight = |s: &DataSet| (s.training.len() as f64).powf(0.6);
-        let mut left = set * self.sets.iter().map(weight).sum::<f64>();
+        let weight = |s: &DataSet| (s.training.len() as f64).powf(self.balance);
         let filled: Vec<&DataSet> = self.sets.iter().filter(|s| !s.training.is_empty()).collect();
+        let mut left = set * filled.iter().map(|s| weight(s)).sum::<f64>();
         let mut chosen = filled[filled.len() - 1];
         for candidate in filled {
             chosen = candidate;

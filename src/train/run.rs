@@ -57,6 +57,8 @@ pub struct TrainConfig {
     pub warm_up: usize,
     /// Smaller sizes first; the network's own size afterwards.
     pub stages: Vec<Stage>,
+    /// A set of n images is drawn with weight n^balance.
+    pub balance: f64,
     /// Share of rows asked for another structure, with an empty mask.
     pub wrong_prompts: f64,
     /// Steps between two validations.
@@ -105,6 +107,10 @@ pub fn train(
     std::fs::create_dir_all(&config.out).map_err(write(config.out.clone()))?;
     let sets =
         config.data.iter().map(|folder| data::read(folder, config.validation_share)).collect::<Result<Vec<_>, _>>()?;
+    if sets.iter().all(|set| set.training.is_empty()) {
+        let reason = "no image is left to train on: lower the validation share".into();
+        return Err(TrainError::Data { path: config.data.first().cloned().unwrap_or_default(), reason });
+    }
     let phrasings = phrasings(config, &sets)?;
     let (learner, mut variables) = Learner::open(&config.start, &config.out, &phrasings, config.seed)?;
     let patch = learner.config.vision_config.patch_size;
@@ -125,8 +131,13 @@ pub fn train(
         .truncate(!config.resume)
         .open(&path)
         .map_err(write(path.clone()))?;
-    let sampler =
-        Sampler { sets: &sets, phrasings: &phrasings, seed: config.seed, wrong_prompts: config.wrong_prompts };
+    let sampler = Sampler {
+        sets: &sets,
+        phrasings: &phrasings,
+        seed: config.seed,
+        balance: config.balance,
+        wrong_prompts: config.wrong_prompts,
+    };
     let settings = AdamW::default();
     let (begin, before) = (Instant::now(), clock.seconds);
     let (mut losses, mut since) = (Vec::new(), Instant::now());
