@@ -13,7 +13,7 @@ use super::{Container, Image, ImagingError, Mask};
 /// JPEG quality, the default of libjpeg and PIL.
 pub const JPEG_QUALITY: u8 = 75;
 
-/// The image in the given container: [`png`], or [`jpeg`] at [`JPEG_QUALITY`].
+/// The image in the given container: [`png()`], or [`jpeg()`] at [`JPEG_QUALITY`].
 ///
 /// # Errors
 /// [`ImagingError::Encode`] if a side is longer than the container allows.
@@ -55,7 +55,7 @@ pub fn jpeg(image: &Image, quality: u8) -> Result<Vec<u8>, ImagingError> {
 /// The mask as an 8-bit grey PNG: 255 inside, 0 outside.
 ///
 /// # Errors
-/// As [`png`].
+/// As [`png()`].
 pub fn mask_png(mask: &Mask) -> Result<Vec<u8>, ImagingError> {
     let levels: Vec<u8> = mask.bits().iter().map(|b| if *b { 255 } else { 0 }).collect();
     encode_png(&levels, (mask.width(), mask.height()), ExtendedColorType::L8)
@@ -65,7 +65,7 @@ pub fn mask_png(mask: &Mask) -> Result<Vec<u8>, ImagingError> {
 /// outside are clamped, NaN becomes black.
 ///
 /// # Errors
-/// [`ImagingError::Size`] unless there are `width * height` values and at least one; and as [`png`].
+/// [`ImagingError::Size`] unless there are `width * height` values and at least one; and as [`png()`].
 pub fn probability_png(values: &[f32], (width, height): (usize, usize)) -> Result<Vec<u8>, ImagingError> {
     let wanted = width * height;
     if values.len() != wanted || wanted == 0 {

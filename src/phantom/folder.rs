@@ -38,9 +38,9 @@ pub fn samples() -> Vec<Sample> {
     let sample =
         |kind: Kind, seed, width, height| Sample { name: kind.prompt().replace(' ', "-"), kind, seed, width, height };
     vec![
-        sample(Kind::Endoscopy, 11, 352, 288),
+        sample(Kind::Endoscopy, 8, 352, 288),
         sample(Kind::Dermoscopy, 10, 384, 288),
-        sample(Kind::Ultrasound, 11, 400, 270),
+        sample(Kind::Ultrasound, 16, 400, 270),
         sample(Kind::Xray, 1, 360, 320),
     ]
 }

@@ -17,7 +17,7 @@ use crate::imaging::{Image, ImagingError, Mask};
 use crate::model::resize_image;
 
 /// Side of the squares that images are kept at in memory, in pixels.
-pub(super) const KEPT: usize = 256;
+pub const KEPT: usize = 256;
 
 /// One image with its mask, squashed to a square of [`KEPT`] pixels.
 #[derive(Debug, Clone)]
