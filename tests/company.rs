@@ -18,10 +18,6 @@ impl Parameters for Waves {
         let values: Vec<f32> = (0..count).map(|i| (i as f32 * 0.7 + self.0).sin() / fan_in.sqrt()).collect();
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
-
-    fn contains(&self, _name: &str) -> bool {
-        true
-    }
 }
 
 fn noise(shape: &[usize]) -> Tensor {

@@ -39,14 +39,14 @@ impl LayerNorm {
 
 struct Normalise(f64);
 
-/// Mean and reciprocal standard deviation of a row.
+/// Writes a row less its mean; answers the reciprocal of its standard deviation.
 #[inline(always)]
-fn moments<T: Float>(x: &[T], epsilon: f64, centred: &mut [T]) -> (T, T) {
+fn centre<T: Float>(x: &[T], epsilon: f64, centred: &mut [T]) -> T {
     let n = T::of(x.len() as f64);
     let mean = sum(x) / n;
     centred.iter_mut().zip(x).for_each(|(c, x)| *c = *x - mean);
     let variance = dot(centred, centred) / n;
-    (mean, T::ONE / (variance + T::of(epsilon)).root())
+    T::ONE / (variance + T::of(epsilon)).root()
 }
 
 fn forward<T: Float>(x: &[T], weight: &[T], bias: &[T], epsilon: f64) -> Vec<T> {
@@ -55,7 +55,7 @@ fn forward<T: Float>(x: &[T], weight: &[T], bias: &[T], epsilon: f64) -> Vec<T> 
     out.par_chunks_mut(PIECE_ROWS * n).zip(x.par_chunks(PIECE_ROWS * n)).for_each(|(out, x)| {
         vectorised(|| {
             for (y, x) in out.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
-                let (_, scale) = moments(x, epsilon, y);
+                let scale = centre(x, epsilon, y);
                 y.iter_mut().zip(weight).zip(bias).for_each(|((y, w), b)| *y = *y * scale * *w + *b);
             }
         });
@@ -74,7 +74,7 @@ fn backward<T: Float>(x: &[T], weight: &[T], dy: &[T], epsilon: f64) -> Vec<T> {
         vectorised(|| {
             let mut normalised = vec![T::ZERO; n];
             for ((dx, x), dy) in out.chunks_exact_mut(n).zip(x.chunks_exact(n)).zip(dy.chunks_exact(n)) {
-                let (_, scale) = moments(x, epsilon, &mut normalised);
+                let scale = centre(x, epsilon, &mut normalised);
                 normalised.iter_mut().for_each(|v| *v *= scale);
                 dx.iter_mut().zip(dy).zip(weight).for_each(|((g, d), w)| *g = *d * *w);
                 let (mean, along) = (sum(dx) * inverse, dot(dx, &normalised) * inverse);
@@ -90,7 +90,7 @@ fn parameter_gradients<T: Float>(x: &[T], dy: &[T], n: usize, epsilon: f64) -> (
     let (mut dw, mut db, mut normalised) = (vec![T::ZERO; n], vec![T::ZERO; n], vec![T::ZERO; n]);
     vectorised(|| {
         for (x, dy) in x.chunks_exact(n).zip(dy.chunks_exact(n)) {
-            let (_, scale) = moments(x, epsilon, &mut normalised);
+            let scale = centre(x, epsilon, &mut normalised);
             for i in 0..n {
                 dw[i] += dy[i] * normalised[i] * scale;
                 db[i] += dy[i];

@@ -1,16 +1,15 @@
 //! What is trained: a whole network, or adapters on a frozen one.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::DType;
 use serde_json::{Value, json};
 
 use super::variables::Variables;
 use super::vocabulary;
 use super::{Phrasings, TrainError};
 use crate::model::Preprocess;
-use crate::model::checkpoint::{self, CheckpointError};
+use crate::model::checkpoint::{self, Weights};
 use crate::model::clipseg::{AdapterScope, ClipSegConfig, Network, Parameters, Parts, parse_preprocessor};
 use crate::model::tokenizer::Tokenizer;
 
@@ -34,8 +33,8 @@ pub(super) struct Learner {
     pub config: ClipSegConfig,
     pub preprocess: Preprocess,
     pub tokenizer: Tokenizer,
-    frozen: HashMap<String, Tensor>,
-    adapters: Option<AdapterScope>,
+    /// The frozen network and where its adapters sit, if only those are trained.
+    adapted: Option<(Network, AdapterScope)>,
 }
 
 impl Learner {
@@ -47,19 +46,20 @@ impl Learner {
             Start::Model(folder) => (folder, None),
             Start::Adapters(folder, scope) => (folder, Some(scope.clone())),
         };
-        let Parts { config, preprocess, tokenizer, weights, .. } = Parts::read(folder)?;
-        let tensors = weights.into_tensors()?;
-        let mut learner = Self { config, preprocess, tokenizer, frozen: HashMap::new(), adapters };
-        if learner.adapters.is_some() {
-            learner.frozen = tensors;
-        } else {
-            for (name, tensor) in tensors {
-                variables.insert(&name, &tensor)?;
+        let Parts { config, preprocess, tokenizer, mut weights, .. } = Parts::read(folder)?;
+        let adapted = match adapters {
+            Some(scope) => Some((Network::build(&config, &mut weights)?, scope)),
+            None => {
+                for (name, tensor) in weights.into_tensors()? {
+                    variables.insert(&name, &tensor)?;
+                }
+                for file in MODEL_FILES {
+                    copy(&folder.join(file), &out.join(file))?;
+                }
+                None
             }
-            for file in MODEL_FILES {
-                copy(&folder.join(file), &out.join(file))?;
-            }
-        }
+        };
+        let learner = Self { config, preprocess, tokenizer, adapted };
         learner.network(&mut variables)?;
         Ok((learner, variables))
     }
@@ -86,7 +86,7 @@ impl Learner {
         let preprocessor = read(&file)?;
         write(&out.join("preprocessor_config.json"), &preprocessor)?;
         let preprocess = parse_preprocessor(&preprocessor, &file, config.vision_config.patch_size)?;
-        let learner = Self { config, preprocess, tokenizer, frozen: HashMap::new(), adapters: None };
+        let learner = Self { config, preprocess, tokenizer, adapted: None };
         learner.network(&mut variables)?;
         Ok((learner, variables))
     }
@@ -98,23 +98,21 @@ impl Learner {
 
     /// The same network for answers only: nothing is recorded.
     pub fn frozen_network(&self, variables: &Variables) -> Result<Network, TrainError> {
-        self.assemble(&mut Frozen(&variables.tensors().into_iter().collect()))
+        let tensors = variables.tensors().into_iter().collect();
+        self.assemble(&mut Weights::from_tensors("the averaged weights", tensors))
     }
 
     fn assemble(&self, from: &mut dyn Parameters) -> Result<Network, TrainError> {
-        match &self.adapters {
+        match &self.adapted {
             None => Ok(Network::build(&self.config, from)?),
-            Some(scope) => {
-                let network = Network::build(&self.config, &mut Frozen(&self.frozen))?;
-                Ok(network.with_adapters(&self.config, scope, from)?)
-            }
+            Some((base, scope)) => Ok(base.clone().with_adapters(&self.config, scope, from)?),
         }
     }
 
     /// Writes the weights into `out`: half precision for a whole model, f32 for adapters.
     pub fn save(&self, variables: &Variables, out: &Path) -> Result<(), TrainError> {
         let tensors = variables.tensors();
-        match self.adapters {
+        match self.adapted {
             None => checkpoint::save(&out.join("model.safetensors"), &tensors, DType::F16)?,
             Some(_) => checkpoint::save(&out.join("adapter.safetensors"), &tensors, DType::F32)?,
         }
@@ -132,29 +130,6 @@ const MODEL_FILES: [&str; 7] = [
     "tokenizer_config.json",
     "special_tokens_map.json",
 ];
-
-/// Tensors that are read and never trained.
-struct Frozen<'a>(&'a HashMap<String, Tensor>);
-
-impl Parameters for Frozen<'_> {
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, CheckpointError> {
-        let path = || std::path::PathBuf::from("the frozen model");
-        let tensor = self.0.get(name).ok_or_else(|| CheckpointError::Missing {
-            path: path(),
-            name: name.into(),
-            wanted: shape.to_vec(),
-        })?;
-        if tensor.dims() != shape {
-            let (wanted, found) = (shape.to_vec(), tensor.dims().to_vec());
-            return Err(CheckpointError::Shape { path: path(), name: name.into(), wanted, found });
-        }
-        Ok(tensor.to_device(&Device::Cpu)?)
-    }
-
-    fn contains(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-}
 
 fn read(path: &Path) -> Result<String, TrainError> {
     std::fs::read_to_string(path).map_err(|source| TrainError::Read { path: path.into(), source })

@@ -26,6 +26,7 @@ pub use run::{Length, Progress, Stage, TrainConfig, train};
 pub use validate::SetScore;
 
 use crate::imaging::ImagingError;
+use crate::metric::MetricError;
 use crate::model::checkpoint::CheckpointError;
 use crate::model::clipseg::LoadError;
 use crate::model::tokenizer::TokenizerError;
@@ -49,6 +50,9 @@ pub enum TrainError {
     /// An image or mask could not be read.
     #[error(transparent)]
     Imaging(#[from] ImagingError),
+    /// Masks could not be compared.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
     /// Weights could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -10,6 +10,8 @@ use super::data::DataSet;
 use super::learner::Learner;
 use super::variables::Variables;
 use super::{Phrasings, TrainError};
+use crate::imaging::Mask;
+use crate::metric::Confusion;
 
 /// Scores of one set's validation samples at the network's own size.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,11 +38,11 @@ pub(super) fn validate(
 ) -> Result<Vec<SetScore>, TrainError> {
     let network = learner.frozen_network(variables)?;
     let size = learner.preprocess.height;
-    let predict = |pixels: &Tensor, prompt: &str| -> Result<Vec<bool>, TrainError> {
+    let predict = |pixels: &Tensor, prompt: &str| -> Result<Mask, TrainError> {
         let ids = learner.tokenizer.encode(prompt, learner.config.text_config.max_position_embeddings)?;
         let x = learner.preprocess.normalise(pixels)?.unsqueeze(0)?;
         let logits = network.forward(&x, &network.encode(&ids)?.unsqueeze(0)?)?.logits;
-        Ok(logits.flatten_all()?.to_vec1::<f32>()?.into_iter().map(|z| z > 0.).collect())
+        Ok(Mask::from_logits(&logits.squeeze(0)?)?)
     };
     let mut scores = Vec::new();
     for set in sets.iter().filter(|s| !s.validation.is_empty()) {
@@ -54,8 +56,8 @@ pub(super) fn validate(
                     Some(other) => Some(share(&predict(&pixels, &other)?)),
                     None => None,
                 };
-                let truth: Vec<bool> = view.mask.iter().map(|m| *m > 0.5).collect();
-                Ok((dsc(&right, &truth), share(&right), wrong))
+                let truth = Mask::new(size, size, view.mask.iter().map(|m| *m > 0.5).collect())?;
+                Ok((Confusion::between(&right, &truth)?.dsc(), share(&right), wrong))
             })
             .collect::<Result<Vec<_>, TrainError>>()?;
         let n = rows.len() as f64;
@@ -71,12 +73,7 @@ pub(super) fn validate(
     Ok(scores)
 }
 
-fn share(mask: &[bool]) -> f64 {
-    mask.iter().filter(|m| **m).count() as f64 / mask.len() as f64
-}
-
-fn dsc(a: &[bool], b: &[bool]) -> f64 {
-    let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
-    let total = a.iter().chain(b).filter(|m| **m).count();
-    if total == 0 { 1. } else { 2. * both as f64 / total as f64 }
+/// Share of the picture that belongs to a mask.
+fn share(mask: &Mask) -> f64 {
+    mask.area() as f64 / mask.bits().len() as f64
 }

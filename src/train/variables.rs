@@ -52,10 +52,6 @@ impl Parameters for Variables {
         }
         Ok(self.by_name[name].as_tensor().clone())
     }
-
-    fn contains(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
-    }
 }
 
 /// Where training starts: norms and the prompt's modulation as the identity, matrices from a

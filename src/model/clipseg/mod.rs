@@ -127,11 +127,10 @@ impl Network {
         if height != width {
             candle_core::bail!("CLIPSeg's decoder takes square inputs, not {height}x{width}");
         }
-        let hidden = self.vision.forward(pixel_values, &self.adapters)?;
+        let position_embedding = self.vision.position_embedding(height, width)?;
+        let hidden = self.vision.forward(pixel_values, &position_embedding, &self.adapters)?;
         let extracted: Vec<Tensor> = self.extract_layers.iter().map(|i| hidden[i + 1].clone()).collect();
         let decoded = self.decoder.forward(&self.adapters.extracted(&extracted)?, conditional)?;
-        let grid = (hidden[0].dim(1)? - 1).isqrt();
-        let position_embedding = self.vision.position_embedding(grid, grid)?;
         Ok(Trace { position_embedding, hidden, decoder: decoded.states, logits: decoded.logits })
     }
 }

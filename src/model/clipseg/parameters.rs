@@ -12,9 +12,12 @@ pub trait Parameters {
     /// # Errors
     /// A missing or mis-shaped tensor; the message names the file and the tensor.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, CheckpointError>;
+}
 
-    /// Whether a tensor `name` is there.
-    fn contains(&self, name: &str) -> bool;
+impl Parameters for Weights {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, CheckpointError> {
+        Weights::take(self, name, shape)
+    }
 }
 
 /// The weights of a file, converted to the device and dtype of the model.
@@ -27,10 +30,6 @@ pub(super) struct OnDevice<'a> {
 impl Parameters for OnDevice<'_> {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, CheckpointError> {
         Ok(self.weights.take(name, shape)?.to_dtype(self.dtype)?.to_device(self.device)?)
-    }
-
-    fn contains(&self, name: &str) -> bool {
-        self.weights.contains(name)
     }
 }
 

@@ -54,12 +54,17 @@ impl VisionTower {
     }
 
     /// Hidden states `[batch, 1 + patches, width]`: after the first norm, then after each layer.
-    pub fn forward(&self, pixel_values: &Tensor, adapters: &Adapters) -> candle_core::Result<Vec<Tensor>> {
-        let (batch, _, height, width) = pixel_values.dims4()?;
+    /// `positions` is the [`Self::position_embedding`] of the input's size.
+    pub fn forward(
+        &self,
+        pixel_values: &Tensor,
+        positions: &Tensor,
+        adapters: &Adapters,
+    ) -> candle_core::Result<Vec<Tensor>> {
+        let batch = pixel_values.dim(0)?;
         let patches = self.patches.forward(&patchify(pixel_values, self.patch_size)?)?;
         let class = self.class.reshape((1, 1, ()))?.broadcast_as((batch, 1, patches.dim(2)?))?.contiguous()?;
-        let positions = self.position_embedding(height / self.patch_size, width / self.patch_size)?;
-        let x = Tensor::cat(&[&class, &patches], 1)?.broadcast_add(&positions)?;
+        let x = Tensor::cat(&[&class, &patches], 1)?.broadcast_add(positions)?;
         let mut states = vec![self.pre_norm.forward(&x)?];
         for (i, block) in self.blocks.iter().enumerate() {
             let next = block.pre_norm(states.last().expect("starts with one"), &adapters.vision_layer(i))?;
@@ -68,8 +73,10 @@ impl VisionTower {
         Ok(states)
     }
 
-    /// `[1, 1 + rows * columns, width]`: the trained grid, resized if this one differs.
-    pub fn position_embedding(&self, rows: usize, columns: usize) -> candle_core::Result<Tensor> {
+    /// `[1, 1 + patches, width]` for inputs of `height` by `width` pixels: the trained grid, resized
+    /// if this one differs.
+    pub fn position_embedding(&self, height: usize, width: usize) -> candle_core::Result<Tensor> {
+        let (rows, columns) = (height / self.patch_size, width / self.patch_size);
         let (n, width) = self.positions.dims2()?;
         let grid = (n - 1).isqrt();
         if (rows, columns) == (grid, grid) {
