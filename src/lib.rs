@@ -5,6 +5,10 @@
 //!
 //! ```text
 //! cli                     commands, thin
+//! api                     the HTTP service: one file per resource, thin
+//! jobs                    attacks as durable jobs: store, workers, recovery
+//! access, artifact        who may do what; files of jobs
+//! config, telemetry       what an operator sets; what an operator sees
 //! report                  manifests and tables
 //! evaluation, train       attacks on images and data sets, scored; fitting a model
 //! attack                  one file per attack, and the harness all of them share
@@ -15,11 +19,16 @@
 //! nn                      differentiable layers and their kernels
 //! ```
 
+pub mod access;
+pub mod api;
+pub mod artifact;
 pub mod attack;
 pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod evaluation;
 pub mod imaging;
+pub mod jobs;
 pub mod loss;
 pub mod metric;
 pub mod model;
@@ -27,4 +36,5 @@ pub mod nn;
 pub mod oracle;
 pub mod phantom;
 pub mod report;
+pub mod telemetry;
 pub mod train;

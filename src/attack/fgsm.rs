@@ -1,13 +1,14 @@
 //! FGSM: the fast gradient sign method.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Attack, AttackError, Problem, Tracker};
 use crate::oracle::Oracle;
 
 /// One step of the whole budget along the sign of the gradient, `x + epsilon sign(grad)`, or along the
 /// gradient itself for L2. Goodfellow, Shlens and Szegedy 2015, arXiv 1412.6572.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fgsm {}
 

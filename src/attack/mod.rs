@@ -10,6 +10,7 @@ mod pgd;
 pub mod protocol;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use fgsm::Fgsm;
 pub use goal::{Aim, Goal};
@@ -85,7 +86,7 @@ pub trait Attack {
 
 /// A method and its parameters as they stand in a request, for example
 /// `{"method": "pgd", "steps": 40}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum AttackSpec {
     /// One step: [`Fgsm`].

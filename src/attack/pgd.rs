@@ -1,6 +1,7 @@
 //! PGD: projected gradient descent, and BIM, which is PGD without a random start.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Attack, AttackError, Epsilon, Problem, Tracker};
 use crate::oracle::Oracle;
@@ -13,7 +14,7 @@ const DEFAULT_SHARE: f64 = 0.25;
 ///
 /// Madry et al. 2018, arXiv 1706.06083; without the random start it is BIM, Kurakin et al. 2017,
 /// arXiv 1607.02533.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pgd {
     /// Number of gradient steps.

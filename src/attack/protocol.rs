@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{AttackError, AttackSpec, Epsilon, Pgd, Unit};
 use crate::loss::Loss;
@@ -93,7 +94,7 @@ impl Choices {
 }
 
 /// A named set of choices.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum Protocol {
     /// The best current practice; a request may change the attack's parameters.
     #[default]

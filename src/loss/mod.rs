@@ -18,9 +18,10 @@ use std::str::FromStr;
 
 use candle_core::{D, Tensor, Var};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A loss on logits; high means far from the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
     /// `1.5 * soft Dice + 1.0 * binary cross-entropy`, both on logits.

@@ -7,9 +7,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a distance between two images is counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Levels of an 8-bit image: full scale is 255.
@@ -40,7 +41,7 @@ impl FromStr for Unit {
 }
 
 /// How the size of a perturbation is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
     /// The largest change of any channel of any pixel.
@@ -64,7 +65,7 @@ pub enum BudgetError {
 }
 
 /// A distance with its unit; finite and not negative.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Epsilon {
     value: f64,
@@ -72,7 +73,7 @@ pub struct Epsilon {
 }
 
 /// [`Epsilon`] as it stands in a request, before it is checked.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename = "Epsilon", deny_unknown_fields)]
 struct Written {
     value: f64,
@@ -132,7 +133,7 @@ fn full_scale(unit: Unit, std: &[f32; 3]) -> f64 {
 }
 
 /// The largest perturbation allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// How the perturbation is measured.

@@ -1,12 +1,13 @@
 //! When an attack has succeeded, said in advance.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::evaluation::Evaluation;
 use crate::attack::AttackError;
 
 /// What has to happen to the mask.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
     /// DSC against the reference falls below this.

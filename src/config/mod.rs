@@ -1,0 +1,188 @@
+//! What an operator sets: one value, from defaults, a TOML file, the environment and flags, in this order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// All settings of the service.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub server: ServerConfig,
+    pub limits: LimitsConfig,
+    pub queue: QueueConfig,
+    pub storage: StorageConfig,
+    /// The first is the default model; the demo model if there is none.
+    pub models: Vec<ModelConfig>,
+    pub access: AccessConfig,
+    pub log: LogConfig,
+}
+
+/// How the service is reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Seconds that a request may take, apart from those that were asked to wait.
+    pub request_timeout_seconds: u64,
+    /// Most seconds that `Prefer: wait` may ask for.
+    pub max_wait_seconds: u64,
+    /// Seconds that running attacks get to finish on shutdown, before they are handed back to the queue.
+    pub shutdown_grace_seconds: u64,
+}
+
+/// What may be uploaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Bytes of a request's body.
+    pub body_bytes: u64,
+    /// Width times height of a picture.
+    pub pixels: u64,
+    /// Width and height of a picture.
+    pub side: u32,
+    /// Uploads that are decoded at once.
+    pub decoders: usize,
+    /// Uploads that may wait for a decoder, in memory; one more is answered 503.
+    pub waiting_uploads: usize,
+}
+
+/// How jobs wait, run and are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueConfig {
+    /// Attacks that run at once, sharing the batches of the models.
+    pub workers: usize,
+    /// Jobs that may wait; one more is answered 429.
+    pub max_queued: u64,
+    /// Unfinished jobs of one caller.
+    pub max_per_caller: u64,
+    /// How often a job is begun before it is given up.
+    pub max_attempts: u32,
+    /// Seconds after which a worker that shows no progress has lost its job.
+    pub lease_seconds: u64,
+    /// Seconds before the second attempt; doubles with each further one.
+    pub retry_seconds: u64,
+    /// Days that ended jobs and their files are kept; for ever if 0.
+    pub keep_days: u32,
+    /// Hours that idempotency keys are remembered.
+    pub idempotency_hours: u32,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// Folder of the database, the artifacts and the audit log; made if it is absent.
+    pub folder: PathBuf,
+}
+
+/// A model that stays resident.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Its name in requests; the folder's name if left out.
+    pub name: Option<String>,
+    /// Its folder; the demo model if left out.
+    pub path: Option<String>,
+    /// Adapters to put on it.
+    pub adapter: Option<PathBuf>,
+    /// `cpu`, `cuda` or `cuda:INDEX`; cpu if left out.
+    pub device: Option<String>,
+}
+
+/// Who may come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessConfig {
+    /// Whether API keys are asked for.
+    pub mode: AccessMode,
+    /// Requests a minute of one key (of one address without keys).
+    pub requests_per_minute: u32,
+}
+
+/// Whether API keys are asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessMode {
+    /// Nobody is asked on a loopback address; any other address is refused at start.
+    #[default]
+    Loopback,
+    /// Everybody needs a key.
+    Keys,
+    /// Nobody is asked on any address: for a network that is closed by other means.
+    OpenToEverybody,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `json` or `text`.
+    pub format: LogFormat,
+    /// As in `RUST_LOG`: `info`, `segprobe=debug`, ...
+    pub filter: String,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For a terminal.
+    #[default]
+    Text,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            request_timeout_seconds: 60,
+            max_wait_seconds: 300,
+            shutdown_grace_seconds: 20,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { body_bytes: 64 << 20, pixels: 50_000_000, side: 20_000, decoders: 2, waiting_uploads: 32 }
+    }
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        Self {
+            workers: 8,
+            max_queued: 1000,
+            max_per_caller: 500,
+            max_attempts: 3,
+            lease_seconds: 60,
+            retry_seconds: 2,
+            keep_days: 30,
+            idempotency_hours: 24,
+        }
+    }
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { folder: "segprobe-data".into() }
+    }
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self { mode: AccessMode::Loopback, requests_per_minute: 1200 }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".into() }
+    }
+}

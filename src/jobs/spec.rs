@@ -1,0 +1,97 @@
+//! What a caller asks for, apart from the pictures.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::attack::{AttackSpec, Budget, Criterion, Protocol};
+use crate::loss::Loss;
+
+/// What to attack with, how far, and to what end. Unknown fields are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// The text that names the structure, 1 to 1000 characters.
+    pub prompt: String,
+    /// The method and its parameters; what is left out is as the protocol has it.
+    pub attack: AttackSpec,
+    /// How far the image may be changed.
+    pub budget: Budget,
+    /// The wrong answer that counts.
+    #[serde(default)]
+    pub goal: GoalName,
+    /// When the attack has succeeded; the goal's default if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<Criterion>,
+    /// The named set of choices.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// The loss that the attack works with; the protocol's if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
+    /// Seed of all random numbers.
+    #[serde(default)]
+    pub seed: u64,
+    /// Name of a model of `GET /models`; the default model if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// From -9 to 9; higher goes first. More than 0 needs the scope `admin`.
+    #[serde(default)]
+    pub priority: i32,
+    /// The caller's own names, kept and answered as they are: at most 16, keys up to 64 characters, values up to 256.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Which frame of a DICOM or TIFF file with several, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<u32>,
+    /// Which grey levels of a DICOM image become black and white; the file's own window if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+}
+
+/// The wrong answer that counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GoalName {
+    /// Any mask far from the reference.
+    #[default]
+    Untargeted,
+    /// An empty mask: the lesion is missed.
+    Erase,
+    /// A lesion where there is none: `target_mask`, or all pixels that may change.
+    Hallucinate,
+    /// Exactly `target_mask`.
+    Target,
+}
+
+/// A range of DICOM values that is shown from black to white (PS3.3 C.11.2).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// The middle of the range.
+    pub center: f64,
+    /// Its width, at least 1.
+    pub width: f64,
+}
+
+/// A field of a request that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct SpecError {
+    /// JSON pointer to the field, from the root of the request's JSON form: `/spec/attack/steps`, `/mask`.
+    pub pointer: String,
+    /// What is wrong and what to do.
+    pub detail: String,
+}
+
+impl JobSpec {
+    /// Reads and checks a spec; the parameters of the attack that are left out are taken from its protocol.
+    ///
+    /// # Errors
+    /// [`SpecError`] with a pointer to the first field that cannot be used.
+    pub fn from_json(json: &[u8]) -> Result<Self, SpecError> {
+        let _ = json;
+        todo!("H3")
+    }
+}
