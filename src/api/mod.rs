@@ -1,1 +1,3 @@
 //! The HTTP service.
+
+pub mod console;

@@ -1,0 +1,115 @@
+// The result of an attack: verdict, pictures, scores, notes and files.
+
+import { downloadable } from "./api.js";
+import { inAllUnits } from "./budget.js";
+import { element } from "./dom.js";
+import { size } from "./files.js";
+import { changeTable, scoreTable } from "./scores.js";
+import { criterionWords, shortId } from "./words.js";
+
+/**
+ * What came of it in one line, and what it rests on in another.
+ * @param {object} job
+ * @returns {HTMLElement}
+ */
+export function verdict(job) {
+  const { success, clean, adversarial_file: adversarial, reference, within_budget: within } = job.result;
+  const [mark, words, kind] = success.met_by_clean_image
+    ? ["?", "Not conclusive", "open"]
+    : success.met
+      ? ["!", "The attack succeeded", "broken"]
+      : ["✓", "The attack did not succeed", "held"];
+  const basis = [
+    `Criterion: ${criterionWords(success.criterion)}`,
+    reference === "given" ? "reference: the mask that was given" : "reference: the model's own clean prediction",
+    within ? "the file keeps the budget" : "the file does not keep the budget",
+  ];
+  const targeted = "dsc_to_target_at_least" in success.criterion;
+  const [measure, key] = targeted ? ["DSC to the target", "dsc_to_target"] : ["DSC", "dsc"];
+  const headline = `${words}: ${measure} ${clean[key].toFixed(2)} → ${adversarial[key].toFixed(2)}`;
+  return element(
+    "div",
+    { className: `verdict ${kind}` },
+    element("span", { className: "mark", "aria-hidden": "true" }, mark),
+    element("div", {}, element("h2", {}, headline), element("p", {}, `${basis.join("; ")}.`)),
+  );
+}
+
+/**
+ * Scores, budget, notes, files: what stands beside the pictures.
+ * @param {object} job
+ * @param {(error: Error) => void} onError is told when a download fails
+ * @returns {HTMLElement}
+ */
+export function findings(job, onError) {
+  const { result } = job;
+  const { request, queries } = result;
+  const facts = [
+    ["Budget", `${inAllUnits(request.budget)}, ${request.budget.norm === "linf" ? "L∞" : "L2"}`],
+    ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${request.goal}, seed ${request.seed}`],
+    ["Queries", `${queries.gradient} gradients, ${queries.loss} losses, ${queries.logits} predictions`],
+    ["Best point", best(result.adversarial_file.at)],
+    ["Size", `${result.image.width} × ${result.image.height} px`],
+    ["Perturbation", result.perturbation_picture.caption],
+  ];
+  return element(
+    "div",
+    { className: "findings" },
+    scoreTable(result),
+    comparison(job),
+    notes([...result.notes, ...Object.values(job.inputs).flatMap((input) => input?.notes ?? [])]),
+    files(job, onError),
+    changeTable(result.perturbation),
+    element(
+      "dl",
+      { className: "facts" },
+      ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+    ),
+  );
+}
+
+function best(at) {
+  if (!at) return "the clean image";
+  return at.restart ? `step ${at.step} of restart ${at.restart + 1}` : `step ${at.step}`;
+}
+
+function comparison({ comparison: found }) {
+  if (!found) return null;
+  const original = element("a", { href: `#/attacks/${found.with}` }, shortId(found.with));
+  return found.identical
+    ? element("p", { className: "same" }, "Same bytes as ", original, ": the result was repeated exactly.")
+    : element("p", { className: "differs" }, "Not the same bytes as ", original, `: ${found.different.join(", ")}.`);
+}
+
+function notes(sentences) {
+  if (!sentences.length) return null;
+  const items = sentences.map((sentence) => element("li", {}, sentence.charAt(0).toUpperCase() + sentence.slice(1)));
+  return element(
+    "div",
+    { className: "notes" },
+    element("h3", {}, "Before you trust these numbers"),
+    element("ul", {}, ...items),
+  );
+}
+
+function files(job, onError) {
+  const link = (href, name, text) => downloadable(element("a", { href, download: name }, text), onError);
+  const items = job.artifacts.map((file) =>
+    element(
+      "li",
+      {},
+      link(`${file.href}?download`, file.name, file.name),
+      element("span", { className: "muted", title: `SHA-256 ${file.sha256}` }, size(file.bytes)),
+    ),
+  );
+  const zip = link(job.links.artifacts, `segprobe-${job.id}.zip`, "Download all (zip)");
+  zip.className = "button";
+  zip.id = "zip";
+  return element(
+    "details",
+    { className: "files" },
+    element("summary", {}, `Files (${job.artifacts.length})`),
+    zip,
+    element("ul", {}, ...items),
+  );
+}

@@ -1,0 +1,59 @@
+// Numbers, times and states in words.
+
+/**
+ * A duration for people.
+ * @param {number} seconds
+ * @returns {string}
+ */
+export function duration(seconds) {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/**
+ * How long ago something was.
+ * @param {string} time RFC 3339
+ * @returns {string}
+ */
+export function ago(time) {
+  const seconds = Math.max(0, (Date.now() - Date.parse(time)) / 1000);
+  return seconds < 5 ? "just now" : `${duration(Math.round(seconds)).replace(".0", "")} ago`;
+}
+
+/**
+ * What a job does, in a few words: `PGD, 8 of 255, L∞`.
+ * @param {object} spec
+ * @returns {string}
+ */
+export function inShort(spec) {
+  const { value, unit } = spec.budget.epsilon;
+  const epsilon = { pixel255: `${value} of 255`, unit01: `${value} of 1` }[unit] ?? `${value} ${unit}`;
+  const norm = { linf: "L∞", l2: "L2" }[spec.budget.norm] ?? spec.budget.norm;
+  const goal = spec.goal && spec.goal !== "untargeted" ? `, ${spec.goal}` : "";
+  return `${spec.attack.method.toUpperCase()}, ${epsilon}, ${norm}${goal}`;
+}
+
+/**
+ * A success criterion in words.
+ * @param {Object<string, number>} criterion with one key
+ * @returns {string}
+ */
+export function criterionWords(criterion) {
+  const [[name, threshold]] = Object.entries(criterion);
+  const words = {
+    dsc_below: "DSC below",
+    drop_at_least: "DSC falls by at least",
+    dsc_to_target_at_least: "DSC to the target at least",
+  };
+  return `${words[name] ?? name.replaceAll("_", " ")} ${threshold}`;
+}
+
+/**
+ * As much of a job's name as people need: its end, since its beginning is a time.
+ * @param {string} id
+ * @returns {string}
+ */
+export function shortId(id) {
+  return `…${id.slice(-8)}`;
+}
