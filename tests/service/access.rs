@@ -2,21 +2,41 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::{Method, RequestBuilder};
+use sqlx::{Connection, SqliteConnection};
 
 use crate::harness::{Answer, Checked, Client, Options, Service, Submission, segprobe, text};
+
+/// The part of `spk_<id>_<secret>` that names the key.
+fn public_part(key: &str) -> Result<&str> {
+    key.split('_').nth(1).context("spk_<id>_<secret>")
+}
+
+/// Moves the end of a key into the past, since no test can wait a day.
+async fn expire(service: &Service, id: &str) -> Checked {
+    let database = format!("sqlite://{}", service.data().join("segprobe.sqlite").display());
+    let mut connection = SqliteConnection::connect(&database).await?;
+    let changed =
+        sqlx::query("UPDATE api_keys SET expires_at = 1 WHERE id = ?").bind(id).execute(&mut connection).await?;
+    ensure!(changed.rows_affected() == 1, "there is no key {id}");
+    Ok(())
+}
 
 #[tokio::test]
 async fn without_a_right_key_nothing_but_the_open_pages_is_answered() -> Checked {
     let service = Service::start_with_keys(Options::new()).await?;
     let stranger = service.client().without_key();
     let revoked = service.create_key(&["--caller", "ann", "--scope", "admin"])?;
-    let public = revoked.split('_').nth(1).context("spk_<id>_<secret>")?;
+    let public = public_part(&revoked)?;
     let data = service.data();
     let revoke = segprobe(&["keys", "revoke", public, "--data", data.to_str().context("a plain path")?])?;
     ensure!(revoke.status.success(), "{revoke:?}");
-    let forged = format!("{}x", &revoked[..revoked.len() - 1]);
+    let expired = service.create_key(&["--caller", "ann", "--scope", "admin", "--expires-days", "1"])?;
+    expire(&service, public_part(&expired)?).await?;
+    let good = service.create_key(&["--caller", "ann", "--scope", "admin"])?;
+    let other_end = if good.ends_with('0') { '1' } else { '0' };
+    let forged = format!("{}{other_end}", &good[..good.len() - 1]);
     let closed = |request: RequestBuilder| async {
         let answer = Answer::to(request).await?;
         answer.problem(401, "unauthenticated")?;
@@ -29,7 +49,7 @@ async fn without_a_right_key_nothing_but_the_open_pages_is_answered() -> Checked
         details.push(closed(stranger.get(path)).await?);
     }
     details.push(closed(stranger.attack(&Submission::fgsm())).await?);
-    for key in [&revoked, &forged, "spk_aaaaaaaaaaaa_bbbb", "nonsense", ""] {
+    for key in [&revoked, &expired, &forged, "spk_aaaaaaaaaaaa_bbbb", "nonsense", ""] {
         details.push(closed(stranger.with_key(key).get("/attacks")).await?);
         details.push(closed(stranger.get("/attacks").header("x-api-key", key)).await?);
     }
@@ -51,7 +71,7 @@ async fn a_key_is_taken_from_either_header() -> Checked {
     let accepted = Answer::to(request).await?.with_status(202)?.json()?;
     ensure!(accepted["caller"] == "ann", "{accepted}");
     stranger.with_key(&key).succeeded(text(&accepted, "id")).await?;
-    let id = key.split('_').nth(1).context("spk_<id>_<secret>")?;
+    let id = public_part(&key)?;
     let secret = key.rsplit('_').next().context("spk_<id>_<secret>")?;
     ensure!(!service.log().contains(secret), "a secret was logged");
     for file in crate::submit::files_below(&service.data())? {

@@ -90,8 +90,10 @@ fn wrong_json(client: &Client) -> Vec<Wrong> {
         bad("half a body", valid.to_string()[..200].to_owned()),
         bad("NaN", valid.to_string().replace("\"value\":8", "\"value\":NaN")),
         bad("very deep JSON", "[".repeat(100_000)),
-        refused("a text", body("text/plain", valid.to_string()), 415, "unsupported-media-type"),
-        refused("no content type", client.post("/attacks").body(valid.to_string()), 415, "unsupported-media-type"),
+        refused("a text", body("text/plain", valid.to_string()), 415, "unsupported-media-type")
+            .blaming("header: Content-Type"),
+        refused("no content type", client.post("/attacks").body(valid.to_string()), 415, "unsupported-media-type")
+            .blaming("header: Content-Type"),
         refused("a form without boundary", body("multipart/form-data", "x".into()), 400, "bad-request"),
         refused(
             "a form that is cut off",
