@@ -11,6 +11,8 @@
 //! - among claimable jobs the highest priority goes first, then the caller who has waited longest since a job
 //!   of theirs was last begun, then the oldest job.
 
+#[cfg(test)]
+mod conformance;
 mod sqlite;
 
 use std::time::Duration;

@@ -15,6 +15,9 @@ pub(crate) mod rows;
 mod submit;
 mod transition;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::time::Duration;
 
