@@ -13,7 +13,7 @@
 
 #[cfg(test)]
 mod conformance;
-mod sqlite;
+pub(crate) mod sqlite;
 
 use std::time::Duration;
 

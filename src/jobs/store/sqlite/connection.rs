@@ -5,7 +5,7 @@
 //! it begins: one that read first and wrote later would fail at once if another had written in between.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
@@ -14,7 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{Sqlite, Transaction};
 use tokio::sync::watch;
 
-use super::error::{opening, store_error};
+use super::error::{is_busy, opening, store_error};
 use crate::jobs::store::StoreError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/jobs/store/sqlite/migrations");
@@ -29,7 +29,7 @@ const READERS: u32 = 4;
 /// The database file. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Database {
-    pub(super) readers: SqlitePool,
+    readers: SqlitePool,
     writer: SqlitePool,
     changes: watch::Sender<u64>,
 }
@@ -57,8 +57,7 @@ impl Database {
             .foreign_keys(true)
             .busy_timeout(busy);
         let pool = SqlitePoolOptions::new().acquire_timeout(POOL_TIMEOUT).idle_timeout(None).max_lifetime(None);
-        let writer =
-            pool.clone().max_connections(1).connect_with(options.clone()).await.map_err(|e| opening(path, &e))?;
+        let writer = connect_writer(path, pool.clone().max_connections(1), options.clone(), busy).await?;
         migrate(&writer).await.map_err(|error| opening_migration(path, error))?;
         let readers = pool.max_connections(READERS).connect_with(options.pragma("query_only", "on")).await;
         let readers = readers.map_err(|error| opening(path, &error))?;
@@ -116,11 +115,29 @@ impl Write<'_> {
 }
 
 /// The database's clock in UTC milliseconds.
-pub(crate) async fn now(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+async fn now(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
     sqlx::query_scalar("SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)")
         .fetch_one(connection)
         .await
         .map_err(store_error)
+}
+
+/// The connection that writes. Two processes that turn a new file to WAL together do not wait for each other as
+/// statements do: one fails at once and has to try again.
+async fn connect_writer(
+    path: &Path,
+    pool: SqlitePoolOptions,
+    options: SqliteConnectOptions,
+    busy: Duration,
+) -> Result<SqlitePool, StoreError> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let deadline = Instant::now() + busy;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            connected => return connected.map_err(|error| opening(path, &error)),
+        }
+    }
 }
 
 /// All or nothing, and never by two processes at once.

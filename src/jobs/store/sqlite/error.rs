@@ -36,6 +36,11 @@ pub(super) fn opening(path: &Path, error: &sqlx::Error) -> StoreError {
     }
 }
 
+/// Whether another connection holds the file.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(BUSY | LOCKED))
+}
+
 /// SQLite's result code without what extends it.
 fn primary_code(error: &sqlx::Error) -> Option<i32> {
     let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;

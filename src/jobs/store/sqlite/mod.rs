@@ -38,6 +38,9 @@ pub use connection::Database;
 pub struct SqliteStore(Database);
 
 impl SqliteStore {
+    /// The name of the file in the service's folder.
+    pub const FILE_NAME: &str = "segprobe.sqlite";
+
     /// Opens a database file, made if it is absent as its folder is, and brings its tables up to date.
     ///
     /// # Errors

@@ -78,13 +78,13 @@ pub(crate) fn time(milliseconds: i64) -> Result<DateTime<Utc>, StoreError> {
 }
 
 /// Milliseconds of a duration; one beyond all bounds is as long as can be added to a time.
-pub(super) fn milliseconds(duration: std::time::Duration) -> i64 {
+pub(crate) fn milliseconds(duration: std::time::Duration) -> i64 {
     const LONGEST: i64 = i64::MAX / 1_000_000;
     i64::try_from(duration.as_millis()).map_or(LONGEST, |milliseconds| milliseconds.min(LONGEST))
 }
 
 /// A number as SQLite keeps it; none that occurs is larger.
-pub(super) fn integer(number: u64) -> i64 {
+pub(crate) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
