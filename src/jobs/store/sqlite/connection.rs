@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::error::{is_busy, opening, store_error};
 use crate::jobs::store::StoreError;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/jobs/store/sqlite/migrations");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/jobs/store/sqlite/migrations");
 
 /// How long a write waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

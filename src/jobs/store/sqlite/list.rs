@@ -62,15 +62,20 @@ fn add_conditions(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
 
 /// Where a queued job stands in the queue.
 pub(super) async fn place(database: &Database, id: JobId) -> Result<Option<Place>, StoreError> {
+    // without its statistics SQLite would count through the index of lists
     let place: Option<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT
-             (SELECT count(*) FROM jobs WHERE state = 'queued' AND priority > this.priority)
-                 + (SELECT count(*) FROM jobs WHERE state = 'queued' AND priority = this.priority AND id < this.id),
-             (SELECT coalesce(sum(steps), 0) FROM jobs WHERE state = 'queued' AND priority > this.priority)
-                 + (SELECT coalesce(sum(steps), 0) FROM jobs
-                     WHERE state = 'queued' AND priority = this.priority AND id < this.id),
+        "WITH ahead AS (
+             SELECT waiting.steps FROM jobs AS this CROSS JOIN jobs AS waiting INDEXED BY jobs_waiting
+             WHERE this.id = ?1 AND waiting.state = 'queued' AND waiting.priority > this.priority
+             UNION ALL
+             SELECT waiting.steps FROM jobs AS this CROSS JOIN jobs AS waiting INDEXED BY jobs_waiting
+             WHERE this.id = ?1 AND waiting.state = 'queued' AND waiting.priority = this.priority
+                 AND waiting.id < this.id)
+         SELECT
+             (SELECT count(*) FROM ahead),
+             (SELECT coalesce(sum(steps), 0) FROM ahead),
              (SELECT coalesce(sum(max(steps - (progress ->> '$.step'), 0)), 0) FROM jobs WHERE state = 'running')
-         FROM jobs AS this WHERE id = ? AND state = 'queued'",
+         FROM jobs WHERE id = ?1 AND state = 'queued'",
     )
     .bind(id.to_string())
     .fetch_optional(database.readers())

@@ -98,6 +98,13 @@ async fn a_file_of_a_newer_version_is_refused() {
     assert!(reason.contains("newer version"), "{reason}");
 }
 
+/// The compiler does not see that a file was added: touch `connection.rs` then.
+#[test]
+fn every_migration_is_compiled_in() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/jobs/store/sqlite/migrations");
+    assert_eq!(connection::MIGRATIONS.iter().count(), std::fs::read_dir(folder).unwrap().count());
+}
+
 #[tokio::test]
 async fn a_full_disk_is_told_and_recovered_from() {
     let folder = TempDir::new().unwrap();

@@ -40,9 +40,9 @@ CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_unfinished ON jobs (caller) WHERE state IN ('queued', 'running');
 CREATE INDEX jobs_ended ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 CREATE UNIQUE INDEX jobs_idempotency ON jobs (caller, idempotency_key) WHERE idempotency_key IS NOT NULL;
--- lists are newest first
-CREATE INDEX jobs_by_caller ON jobs (caller, id);
-CREATE INDEX jobs_by_state ON jobs (state, id);
+-- lists are newest first; these hold all that a filter looks at, so that the rows passed over are not read
+CREATE INDEX jobs_listed ON jobs (id, caller, state, model, method, created_at);
+CREATE INDEX jobs_listed_by_caller ON jobs (caller, id, state, model, method, created_at);
 
 CREATE TABLE labels (
     key TEXT NOT NULL,
