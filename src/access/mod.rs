@@ -1,5 +1,7 @@
 //! Who may do what.
 
+pub mod keys;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,6 +15,20 @@ pub enum Scope {
     Runner,
     /// Also those of all callers, and raise priorities.
     Admin,
+}
+
+impl Scope {
+    /// All scopes, the narrowest first.
+    pub const ALL: [Self; 3] = [Self::Reader, Self::Runner, Self::Admin];
+
+    /// The name used in requests, answers and the store.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Runner => "runner",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// Who makes a request.

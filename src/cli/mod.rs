@@ -5,6 +5,7 @@ mod attack_args;
 mod doctor;
 mod evaluate;
 mod failure;
+mod keys;
 pub mod model_args;
 mod models;
 mod phantoms;
@@ -33,6 +34,7 @@ enum Command {
     Doctor(Box<doctor::DoctorArgs>),
     Phantoms(phantoms::PhantomsArgs),
     Train(Box<train::TrainArgs>),
+    Keys(keys::KeysArgs),
 }
 
 impl Cli {
@@ -49,6 +51,7 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args),
             Command::Phantoms(args) => phantoms::run(args),
             Command::Train(args) => train::run(args),
+            Command::Keys(args) => keys::run(args),
         }
     }
 }

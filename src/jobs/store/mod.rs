@@ -3,11 +3,17 @@
 //! [`JobStore`] is a trait because a single machine and a cluster need different databases; the conformance
 //! suite says what both have to do. Rules that hold for all:
 //!
-//! - times in leases come from the database's clock;
+//! - all times come from the database's clock, in milliseconds;
 //! - every write of a running job names its [`Lease`]; a write that finds it gone changes nothing;
-//! - a job whose lease has expired may be claimed again until its attempts are used up;
+//! - attempts only count up, so a lease that was lost never becomes valid again;
+//! - a lease that has expired is still one until a claim or a sweep takes the job away: it is cancelled if that was
+//!   asked for, queued again while there are attempts left, and failed (code `lost`) otherwise;
 //! - among claimable jobs the highest priority goes first, then the caller who has waited longest since a job
 //!   of theirs was last begun, then the oldest job.
+
+#[cfg(test)]
+mod conformance;
+pub(crate) mod sqlite;
 
 use std::time::Duration;
 
@@ -16,6 +22,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Inputs, Job, JobId, JobSpec, Outcome, Progress, State};
+
+pub use sqlite::{Database, SqliteStore};
 
 /// Why a store did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +34,8 @@ pub enum StoreError {
     /// The disk is full.
     #[error("the job store has no space left: {0}")]
     Full(String),
-    /// A row that this program did not write.
-    #[error("the job store holds a record that cannot be read: {0}")]
+    /// A row or a file that this version of the program did not write.
+    #[error("the job store cannot be read: {0}")]
     Corrupt(String),
     /// The queue holds as many jobs as it may.
     #[error("the queue is full ({queued} jobs are waiting): try again later")]
@@ -181,13 +189,16 @@ pub struct Counts {
 /// same transaction.
 #[async_trait]
 pub trait JobStore: Send + Sync + std::fmt::Debug {
-    /// Stores a job as queued, or finds the one that the same idempotent request made before.
+    /// Stores a job as queued, or finds the one that the same idempotent request made before, full or not.
     ///
     /// # Errors
     /// [`StoreError::QueueFull`], [`StoreError::CallerFull`], [`StoreError::IdempotencyConflict`].
     async fn submit(&self, job: NewJob, limits: QueueLimits) -> Result<Submitted, StoreError>;
 
     /// The job that this idempotent request made before, if any.
+    ///
+    /// # Errors
+    /// [`StoreError::IdempotencyConflict`] if the key was used for another request.
     async fn replay(&self, caller: &str, idempotency: &Idempotency) -> Result<Option<Job>, StoreError>;
 
     /// A job by name.
@@ -199,11 +210,13 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// Where a queued job stands in the queue; `None` unless it is queued.
     async fn place(&self, id: JobId) -> Result<Option<Place>, StoreError>;
 
-    /// Takes the next job of these models and leases it: fresh `progress`, `attempt` one higher.
+    /// Takes the next job of these models and leases it: fresh `progress`, `attempt` one higher. Expired leases are
+    /// taken away first.
     async fn claim(&self, worker: &str, models: &[String], lease: Duration)
     -> Result<Option<(Job, Lease)>, StoreError>;
 
-    /// Extends a lease; writes progress and appends a `progress` event if there is any.
+    /// Extends a lease to that long from now; writes progress and appends a `progress` event if there is any, of which
+    /// a job keeps the last 200.
     async fn beat(&self, lease: &Lease, extend: Duration, progress: Option<&Progress>) -> Result<Beat, StoreError>;
 
     /// Running to succeeded; `false` if the lease was lost.
@@ -216,7 +229,8 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// Running to cancelled; `false` if the lease was lost.
     async fn stop(&self, lease: &Lease) -> Result<bool, StoreError>;
 
-    /// Running to queued without counting the attempt, because the worker shuts down; `false` if the lease was lost.
+    /// Running to queued, because the worker shuts down; `false` if the lease was lost. The attempt is made good by one
+    /// more that the job may have. A job whose cancellation was requested becomes cancelled.
     async fn hand_back(&self, lease: &Lease) -> Result<bool, StoreError>;
 
     /// Queued to cancelled, or marks a running job; `None` if there is no such job.
@@ -228,11 +242,11 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// What happened to a job after an event.
     async fn events(&self, id: JobId, after: i64) -> Result<Vec<Event>, StoreError>;
 
-    /// Ends jobs whose lease expired with their last attempt (failed, code `lost`; cancelled if that was asked for)
-    /// and answers how many.
+    /// Takes away expired leases and answers how many jobs that ended.
     async fn sweep(&self) -> Result<u64, StoreError>;
 
-    /// Puts every running job back: to be called once, on the start of the only process that uses the store.
+    /// Treats every lease as expired and answers how many there were: to be called once, on the start of the only
+    /// process that uses the store. The attempts count, so a job that kills its process is given up in the end.
     async fn recover(&self) -> Result<u64, StoreError>;
 
     /// Removes jobs that ended before `before`, at most `limit` of them, and answers their names.
@@ -247,6 +261,6 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// Fails unless the store can be read and written.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// Told whenever this process changed a job.
+    /// Told whenever this process changed what is seen of a job: its state, its progress, its wish to stop.
     fn changes(&self) -> tokio::sync::watch::Receiver<u64>;
 }

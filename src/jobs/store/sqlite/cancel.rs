@@ -1,0 +1,53 @@
+//! What anybody may do to a job: stop it, and remove it once it has ended.
+
+use super::connection::{Database, Write};
+use super::error::store_error;
+use super::rows::JobRow;
+use super::transition::{Ending, end};
+use crate::jobs::store::{Cancelled, Deleted, StoreError};
+use crate::jobs::{Job, JobId, State};
+
+/// Queued to cancelled, or marks a running job.
+pub(super) async fn cancel(database: &Database, id: JobId) -> Result<Option<Cancelled>, StoreError> {
+    let mut write = database.write().await?;
+    let Some(job) = find(&mut write, id).await? else { return Ok(None) };
+    let cancelled = match job.state {
+        State::Queued => Cancelled::Done(end(&mut write, id, Ending::Cancelled).await?),
+        State::Running => {
+            let row: JobRow = sqlx::query_as("UPDATE jobs SET cancel_requested = 1 WHERE id = ? RETURNING *")
+                .bind(id.to_string())
+                .fetch_one(write.connection())
+                .await
+                .map_err(store_error)?;
+            Cancelled::Requested(row.try_into()?)
+        }
+        State::Succeeded | State::Failed | State::Cancelled => return Ok(Some(Cancelled::TooLate(job))),
+    };
+    write.commit().await?;
+    Ok(Some(cancelled))
+}
+
+/// Removes a job that has ended, with its events.
+pub(super) async fn delete(database: &Database, id: JobId) -> Result<Deleted, StoreError> {
+    let mut write = database.write().await?;
+    let Some(job) = find(&mut write, id).await? else { return Ok(Deleted::Absent) };
+    if !job.state.is_final() {
+        return Ok(Deleted::NotFinal);
+    }
+    sqlx::query("DELETE FROM jobs WHERE id = ?")
+        .bind(id.to_string())
+        .execute(write.connection())
+        .await
+        .map_err(store_error)?;
+    write.commit().await?;
+    Ok(Deleted::Done)
+}
+
+async fn find(write: &mut Write<'_>, id: JobId) -> Result<Option<Job>, StoreError> {
+    let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ?")
+        .bind(id.to_string())
+        .fetch_optional(write.connection())
+        .await
+        .map_err(store_error)?;
+    row.map(Job::try_from).transpose()
+}

@@ -1,0 +1,102 @@
+//! Jobs as rows.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::jobs::store::StoreError;
+use crate::jobs::{Job, JobId, Progress, State};
+
+/// A row of the table `jobs`, as far as it is shown.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct JobRow {
+    id: String,
+    caller: String,
+    state: String,
+    model: String,
+    attempt: u32,
+    max_attempts: u32,
+    cancel_requested: bool,
+    created_at: i64,
+    run_after: i64,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    rerun_of: Option<String>,
+    request_id: Option<String>,
+    progress: String,
+    failure: Option<String>,
+    inputs: String,
+    spec: String,
+    outcome: Option<String>,
+}
+
+impl TryFrom<JobRow> for Job {
+    type Error = StoreError;
+
+    fn try_from(row: JobRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: job_id(&row.id)?,
+            caller: row.caller,
+            state: state(&row.state)?,
+            spec: from_json(&row.spec)?,
+            model: row.model,
+            inputs: from_json(&row.inputs)?,
+            attempt: row.attempt,
+            max_attempts: row.max_attempts,
+            cancel_requested: row.cancel_requested,
+            progress: from_json(&row.progress)?,
+            outcome: row.outcome.as_deref().map(from_json).transpose()?,
+            failure: row.failure.as_deref().map(from_json).transpose()?,
+            rerun_of: row.rerun_of.as_deref().map(job_id).transpose()?,
+            request_id: row.request_id,
+            created_at: time(row.created_at)?,
+            started_at: row.started_at.map(time).transpose()?,
+            finished_at: row.finished_at.map(time).transpose()?,
+            run_after: time(row.run_after)?,
+        })
+    }
+}
+
+/// The progress of an attempt that has not begun.
+pub(super) fn no_progress(steps: u64) -> Progress {
+    Progress { steps, ..Progress::default() }
+}
+
+pub(super) fn state(name: &str) -> Result<State, StoreError> {
+    let state = State::ALL.into_iter().find(|state| state.name() == name);
+    state.ok_or_else(|| StoreError::Corrupt(format!("a job in the unknown state {name:?}")))
+}
+
+pub(super) fn job_id(text: &str) -> Result<JobId, StoreError> {
+    text.parse().map_err(|error| StoreError::Corrupt(format!("the name of a job: {error}")))
+}
+
+/// A time from UTC milliseconds.
+pub(crate) fn time(milliseconds: i64) -> Result<DateTime<Utc>, StoreError> {
+    DateTime::from_timestamp_millis(milliseconds)
+        .ok_or_else(|| StoreError::Corrupt(format!("a time {milliseconds} ms after 1970")))
+}
+
+/// Milliseconds of a duration; one beyond all bounds is as long as can be added to a time.
+pub(crate) fn milliseconds(duration: std::time::Duration) -> i64 {
+    const LONGEST: i64 = i64::MAX / 1_000_000;
+    i64::try_from(duration.as_millis()).map_or(LONGEST, |milliseconds| milliseconds.min(LONGEST))
+}
+
+/// A number as SQLite keeps it; none that occurs is larger.
+pub(crate) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A count that SQLite made.
+pub(super) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
