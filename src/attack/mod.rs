@@ -111,6 +111,14 @@ impl AttackSpec {
             Self::Pgd(_) => "pgd",
         }
     }
+
+    /// Points that the attack visits, restarts included: the unit of progress.
+    pub fn points(&self) -> u64 {
+        match self {
+            Self::Fgsm(_) => 2,
+            Self::Pgd(pgd) => (pgd.steps as u64).saturating_add(1).saturating_mul(pgd.restarts as u64),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -129,5 +137,13 @@ mod tests {
         assert!(read(r#"{"method":"pgd","step":3}"#).unwrap_err().to_string().contains("unknown field"));
         assert!(read(r#"{"method":"fgsm","steps":3}"#).is_err());
         assert!(read(r#"{"method":"magic"}"#).is_err());
+    }
+
+    #[test]
+    fn points_are_counted_without_overflow() {
+        let points = |steps, restarts| AttackSpec::Pgd(Pgd { steps, restarts, ..Pgd::default() }).points();
+        assert_eq!(AttackSpec::Fgsm(Fgsm {}).points(), 2);
+        assert_eq!(points(40, 3), 123);
+        assert_eq!(points(usize::MAX, 2), u64::MAX);
     }
 }

@@ -143,6 +143,23 @@ impl Protocol {
         }
     }
 
+    /// What the protocol decides, with another loss if one is asked for.
+    ///
+    /// # Errors
+    /// [`AttackError::Parameter`] if a frozen protocol has another loss.
+    pub fn choices_with(self, loss: Option<Loss>) -> Result<Choices, AttackError> {
+        let choices = self.choices();
+        match loss {
+            None => Ok(choices),
+            Some(loss) if loss == choices.loss || self == Self::Default => Ok(Choices { loss, ..choices }),
+            Some(loss) => Err(AttackError::Parameter {
+                name: "loss",
+                value: loss.to_string(),
+                rule: "this protocol fixes the loss: leave it out, or use the protocol default",
+            }),
+        }
+    }
+
     /// Checks that an attack does not depart from a frozen protocol; FGSM never does.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::attack_args::{AttackArgs, Method};
 use super::model_args::ModelArgs;
-use crate::attack::{AttackSpec, Criterion, Goal};
+use crate::attack::{Criterion, Goal};
 use crate::engine::{CancelToken, Engine, EngineConfig};
 use crate::evaluation::{Artifact, AttackRequest, AttackRun, Control, Threat, named_container, run_attack};
 use crate::imaging::{Decoded, Limits, Mask, decode, encode};
@@ -90,7 +90,7 @@ pub fn run(args: &OneImageArgs) -> Result<()> {
     let engine = Engine::spawn(Box::new(model), EngineConfig::default())?;
     let identity = ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?;
 
-    let bar = progress_bar(questions(&request.attack), "{elapsed} {wide_bar} step {pos} of {len} {msg}");
+    let bar = progress_bar(request.attack.points(), "{elapsed} {wide_bar} step {pos} of {len} {msg}");
     let mut progress = |record: &crate::attack::StepRecord| {
         bar.inc(1);
         bar.set_message(format!("DSC {:.3}", record.dsc));
@@ -169,14 +169,6 @@ fn criterion(text: &str) -> Result<Criterion> {
         "drop_at_least" => Ok(Criterion::DropAtLeast(threshold)),
         "dsc_to_target_at_least" => Ok(Criterion::DscToTargetAtLeast(threshold)),
         _ => bail!("unknown rule {rule:?}: {rules}"),
-    }
-}
-
-/// How many points an attack visits.
-fn questions(attack: &AttackSpec) -> u64 {
-    match attack {
-        AttackSpec::Fgsm(_) => 2,
-        AttackSpec::Pgd(pgd) => (pgd.restarts * (pgd.steps + 1)) as u64,
     }
 }
 

@@ -62,16 +62,7 @@ impl AttackRequest {
     /// Parameters that depart from a frozen protocol.
     pub(super) fn choices(&self) -> Result<Choices, AttackError> {
         self.protocol.check(&self.attack)?;
-        let choices = self.protocol.choices();
-        match self.loss {
-            None => Ok(choices),
-            Some(loss) if loss == choices.loss || self.protocol == Protocol::Default => Ok(Choices { loss, ..choices }),
-            Some(loss) => Err(AttackError::Parameter {
-                name: "loss",
-                value: loss.to_string(),
-                rule: "this protocol fixes the loss: leave it out, or use the protocol default",
-            }),
-        }
+        self.protocol.choices_with(self.loss)
     }
 
     /// The pictures, resized if the protocol works at the network's own size.

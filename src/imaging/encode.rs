@@ -32,6 +32,15 @@ pub fn png(image: &Image) -> Result<Vec<u8>, ImagingError> {
     encode_png(image.rgb(), (image.width(), image.height()), ExtendedColorType::Rgb8)
 }
 
+/// As [`png()`] in a fraction of the time, for a file that is a little larger.
+///
+/// # Errors
+/// As [`png()`].
+pub fn quick_png(image: &Image) -> Result<Vec<u8>, ImagingError> {
+    let size = (image.width(), image.height());
+    compress_png(image.rgb(), size, ExtendedColorType::Rgb8, png::CompressionType::Fast)
+}
+
 /// The image as a baseline JPEG of a quality from 1 to 100.
 ///
 /// Quantisation tables and chroma at half resolution both ways (4:2:0) are those of libjpeg, and so of
@@ -94,9 +103,17 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), ImagingError> {
 }
 
 fn encode_png(levels: &[u8], size: (usize, usize), colour: ExtendedColorType) -> Result<Vec<u8>, ImagingError> {
+    compress_png(levels, size, colour, png::CompressionType::Default)
+}
+
+fn compress_png(
+    levels: &[u8],
+    size: (usize, usize),
+    colour: ExtendedColorType,
+    compression: png::CompressionType,
+) -> Result<Vec<u8>, ImagingError> {
     let mut bytes = Cursor::new(Vec::new());
-    let encoder =
-        png::PngEncoder::new_with_quality(&mut bytes, png::CompressionType::Default, png::FilterType::Adaptive);
+    let encoder = png::PngEncoder::new_with_quality(&mut bytes, compression, png::FilterType::Adaptive);
     run(encoder, levels, size, colour)?;
     Ok(bytes.into_inner())
 }

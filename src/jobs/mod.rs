@@ -10,13 +10,25 @@
 //! `(id, worker, attempt)`, so a worker that lost it cannot write over the next one's result. [`Jobs`] is what
 //! the rest of the program talks to.
 
+mod error;
+mod estimate;
 pub mod hosts;
+mod inputs;
+mod janitor;
 pub mod job;
+mod live;
 pub mod service;
 pub mod spec;
 pub mod store;
+mod submit;
+#[cfg(test)]
+mod testing;
+mod worker;
 
+pub use error::JobError;
+pub use estimate::Estimate;
 pub use hosts::{Host, Hosts};
 pub use job::{ArtifactRecord, Comparison, Failure, InputRecord, Inputs, Job, JobId, Outcome, Progress, Scores, State};
-pub use service::{Jobs, Upload};
+pub use service::{Jobs, Submission, Upload, View};
 pub use spec::{GoalName, JobSpec, SpecError};
+pub use worker::Workers;

@@ -1,13 +1,23 @@
 //! The one door to jobs: what the API and the worker pool share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::store::{Cancelled, Deleted, Event, Filter, Page, Place, StoreError, Submitted};
-use super::{Job, JobId, JobSpec, SpecError};
-use crate::artifact::{ArtifactError, Blob};
-use crate::imaging::ImagingError;
+use super::estimate::{self, Estimate};
+use super::inputs::{Decoders, read_picture};
+use super::live::Live;
+use super::spec::Window;
+use super::store::{Cancelled, Deleted, Event, Filter, JobStore, Page};
+use super::{Hosts, Job, JobError, JobId, JobSpec, State};
+use crate::artifact::{Artifacts, Blob, layout};
+use crate::config::{Config, LimitsConfig, QueueConfig};
+use crate::imaging::{Decoded, Limits, Mask, decode};
+
+/// How long [`Jobs::changed`] waits: changes by other processes are seen by looking.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What a caller hands in.
 #[derive(Debug, Clone)]
@@ -17,6 +27,15 @@ pub struct Upload {
     pub target_mask: Option<Bytes>,
     pub allowed_region: Option<Bytes>,
     pub spec: JobSpec,
+}
+
+/// What to show of a file that holds more than one picture's worth.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct View {
+    /// Which frame of a DICOM or TIFF file with several, from 0.
+    pub frame: Option<u32>,
+    /// Which grey levels of a DICOM image become black and white.
+    pub window: Option<Window>,
 }
 
 /// Who submits, and in which request.
@@ -30,94 +49,191 @@ pub struct Submission {
     pub max_unfinished: Option<u64>,
 }
 
-/// Why something could not be done with a job.
-#[derive(Debug, thiserror::Error)]
-pub enum JobError {
-    /// A field that cannot be used.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// A picture that cannot be used; the pointer is that of its part (`/image`, `/mask`, ...).
-    #[error("{source}")]
-    Picture { pointer: &'static str, source: ImagingError },
-    /// The decoders are all busy.
-    #[error("too many uploads are being read: try again later")]
-    Busy,
-    /// There is no such job (any more).
-    #[error("there is no such attack")]
-    Absent,
-    /// The job has to end first.
-    #[error("the attack has not ended: cancel it first")]
-    NotFinal,
-    /// Only an attack that has ended well can be repeated and compared.
-    #[error("only a succeeded attack can be run again")]
-    NotSucceeded,
-    /// The service is shutting down.
-    #[error("the service is shutting down: submit to another replica or try again later")]
-    ShuttingDown,
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The artifacts.
-    #[error(transparent)]
-    Artifact(#[from] ArtifactError),
-}
-
-/// When a job is expected to begin and to end.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
-    /// The place in the queue; `None` unless queued.
-    pub place: Option<Place>,
-    /// Seconds until it ends, from the measured time of a step; `None` until one was measured, or if it has ended.
-    pub eta_seconds: Option<f64>,
-}
-
 /// Jobs: submit, look, stop, fetch. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct Jobs(#[allow(dead_code)] Arc<()>);
+pub struct Jobs(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn JobStore>,
+    artifacts: Artifacts,
+    hosts: Hosts,
+    decoders: Decoders,
+    limits: Limits,
+    queue: QueueConfig,
+    live: Live,
+    closing: AtomicBool,
+}
 
 impl Jobs {
-    /// Checks an upload, keeps its pixels and queues a job.
-    pub async fn submit(&self, _submission: Submission) -> Result<Submitted, JobError> {
-        todo!("H3")
+    /// Jobs of a store, with their files and models.
+    pub fn new(store: Arc<dyn JobStore>, artifacts: Artifacts, hosts: Hosts, config: &Config) -> Self {
+        let LimitsConfig { body_bytes, pixels, side, decoders, waiting_uploads } = config.limits.clone();
+        Self(Arc::new(Shared {
+            store,
+            artifacts,
+            hosts,
+            decoders: Decoders::new(decoders, waiting_uploads),
+            limits: Limits { bytes: body_bytes, pixels, side },
+            queue: config.queue.clone(),
+            live: Live::default(),
+            closing: AtomicBool::new(false),
+        }))
     }
+
     /// A job by name.
-    pub async fn find(&self, _id: JobId) -> Result<Job, JobError> {
-        todo!("H3")
+    ///
+    /// # Errors
+    /// [`JobError::Absent`].
+    pub async fn find(&self, id: JobId) -> Result<Job, JobError> {
+        self.store().find(id).await?.ok_or(JobError::Absent)
     }
+
     /// Jobs, newest first.
-    pub async fn list(&self, _filter: &Filter, _page: Page) -> Result<Vec<Job>, JobError> {
-        todo!("H3")
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn list(&self, filter: &Filter, page: Page) -> Result<Vec<Job>, JobError> {
+        Ok(self.store().list(filter, page).await?)
     }
+
     /// When a job is expected to end.
-    pub async fn estimate(&self, _job: &Job) -> Result<Estimate, JobError> {
-        todo!("H3")
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn estimate(&self, job: &Job) -> Result<Estimate, JobError> {
+        let place = match job.state {
+            State::Queued => self.store().place(job.id).await?,
+            _ => None,
+        };
+        let seconds = self.hosts().find(Some(&job.model)).and_then(|host| host.step_seconds());
+        Ok(Estimate::new(job, place, seconds))
     }
-    /// Seconds until the queue is expected to have room: what `Retry-After` says.
+
+    /// Seconds until the queue is expected to have room, from 1 to 300: what `Retry-After` says.
     pub async fn retry_after_seconds(&self) -> u64 {
-        todo!("H3")
+        // A store that cannot count is busy or gone; the shortest pause is as good as any.
+        let counts = self.store().counts().await.unwrap_or_default();
+        estimate::retry_after_seconds(self.hosts(), counts)
     }
-    /// Stops a job.
-    pub async fn cancel(&self, _id: JobId) -> Result<Cancelled, JobError> {
-        todo!("H3")
+
+    /// Stops a job: a queued one at once, a running one at its next step.
+    ///
+    /// # Errors
+    /// [`JobError::Absent`].
+    pub async fn cancel(&self, id: JobId) -> Result<Cancelled, JobError> {
+        let cancelled = self.store().cancel(id).await?.ok_or(JobError::Absent)?;
+        match cancelled {
+            Cancelled::Requested(_) => self.0.live.cancel(id),
+            Cancelled::Done(_) => metrics::counter!("segprobe_jobs_total", "outcome" => "cancelled").increment(1),
+            Cancelled::TooLate(_) => {}
+        }
+        Ok(cancelled)
     }
+
     /// Removes a job that has ended and its files.
-    pub async fn delete(&self, _id: JobId) -> Result<Deleted, JobError> {
-        todo!("H3")
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn delete(&self, id: JobId) -> Result<Deleted, JobError> {
+        let deleted = self.store().delete(id).await?;
+        if deleted == Deleted::Done {
+            self.forget_files(id).await;
+        }
+        Ok(deleted)
     }
-    /// Queues the same request again; the result will say whether the bytes are the same.
-    pub async fn rerun(&self, _id: JobId, _caller: &str, _request_id: Option<String>) -> Result<Job, JobError> {
-        todo!("H3")
-    }
+
     /// Events after a sequence number. Waits for none: see [`Self::changed`].
-    pub async fn events(&self, _id: JobId, _after: i64) -> Result<Vec<Event>, JobError> {
-        todo!("H3")
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn events(&self, id: JobId, after: i64) -> Result<Vec<Event>, JobError> {
+        Ok(self.store().events(id, after).await?)
     }
+
     /// Ends when some job may have changed, at the latest after a second.
     pub async fn changed(&self) {
-        todo!("H3")
+        let mut changes = self.store().changes();
+        // Neither a change nor a second without one is more than a reason to look again.
+        let _ = tokio::time::timeout(LONGEST_WAIT, changes.changed()).await;
     }
+
     /// An artifact of a succeeded job, `None` if it has none of that name.
-    pub async fn artifact(&self, _job: &Job, _name: &str) -> Result<Option<Blob>, JobError> {
-        todo!("H3")
+    ///
+    /// # Errors
+    /// [`JobError::Artifact`] if its bytes are not those that were written.
+    pub async fn artifact(&self, job: &Job, name: &str) -> Result<Option<Blob>, JobError> {
+        let records = job.outcome.iter().flat_map(|outcome| &outcome.artifacts);
+        let Some(record) = records.into_iter().find(|record| record.name == name) else { return Ok(None) };
+        let prefix = layout::attempt(job.id.0, job.attempt);
+        let bytes = self.artifacts().get_verified(&prefix, &record.name, &record.sha256).await?;
+        let (content_type, sha256) = (record.content_type.clone(), record.sha256.clone());
+        Ok(Some(Blob { content_type, sha256, bytes }))
+    }
+
+    /// Reads a picture for the part of a request at `pointer`, under the same limits as those of jobs.
+    ///
+    /// # Errors
+    /// [`JobError::Busy`], [`JobError::Picture`].
+    pub async fn picture(&self, bytes: Bytes, pointer: &'static str, view: View) -> Result<Decoded, JobError> {
+        let limits = self.limits().clone();
+        let read = self.decoders().run(move || read_picture(&bytes, &limits, view)).await?;
+        read.map_err(|source| JobError::Picture { pointer, source })
+    }
+
+    /// Reads a mask for the part of a request at `pointer`, under the same limits as those of jobs.
+    ///
+    /// # Errors
+    /// [`JobError::Busy`], [`JobError::Picture`].
+    pub async fn mask(&self, bytes: Bytes, pointer: &'static str) -> Result<Mask, JobError> {
+        let limits = self.limits().clone();
+        let read = self.decoders().run(move || decode::decode_mask(&bytes, &limits)).await?;
+        read.map_err(|source| JobError::Picture { pointer, source })
+    }
+
+    /// Refuses submissions from now on; all else goes on.
+    pub fn begin_shutdown(&self) {
+        self.0.closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), JobError> {
+        if self.0.closing.load(Ordering::Relaxed) { Err(JobError::ShuttingDown) } else { Ok(()) }
+    }
+
+    /// Deletes the files of a job that does not exist; what cannot be deleted now is left to the janitor.
+    pub(super) async fn forget_files(&self, id: JobId) {
+        for prefix in [layout::inputs(id.0), layout::attacks(id.0)] {
+            if let Err(error) = self.artifacts().delete(&prefix).await {
+                tracing::warn!(job = %id, %error, "files are left to the janitor");
+            }
+        }
+    }
+
+    pub(super) fn store(&self) -> &dyn JobStore {
+        &*self.0.store
+    }
+
+    pub(super) fn artifacts(&self) -> &Artifacts {
+        &self.0.artifacts
+    }
+
+    pub(super) fn hosts(&self) -> &Hosts {
+        &self.0.hosts
+    }
+
+    pub(super) fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    pub(super) fn decoders(&self) -> &Decoders {
+        &self.0.decoders
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    pub(super) fn queue_config(&self) -> &QueueConfig {
+        &self.0.queue
     }
 }

@@ -1,5 +1,10 @@
 //! What a caller asks for, apart from the pictures.
 
+mod check;
+mod read;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +12,8 @@ use utoipa::ToSchema;
 
 use crate::attack::{AttackSpec, Budget, Criterion, Protocol};
 use crate::loss::Loss;
+
+pub use check::{MOST_POINTS, parameter_pointer};
 
 /// What to attack with, how far, and to what end. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -88,10 +95,31 @@ pub struct SpecError {
 impl JobSpec {
     /// Reads and checks a spec; the parameters of the attack that are left out are taken from its protocol.
     ///
+    /// What needs the pictures or the model is checked when they are at hand.
+    ///
     /// # Errors
     /// [`SpecError`] with a pointer to the first field that cannot be used.
     pub fn from_json(json: &[u8]) -> Result<Self, SpecError> {
-        let _ = json;
-        todo!("H3")
+        let spec = read::spec(json)?;
+        check::spec(&spec)?;
+        Ok(spec)
+    }
+}
+
+impl SpecError {
+    pub(super) fn new(pointer: impl Into<String>, detail: impl ToString) -> Self {
+        Self { pointer: pointer.into(), detail: detail.to_string() }
+    }
+}
+
+impl GoalName {
+    /// The name used in requests and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Untargeted => "untargeted",
+            Self::Erase => "erase",
+            Self::Hallucinate => "hallucinate",
+            Self::Target => "target",
+        }
     }
 }

@@ -1,0 +1,69 @@
+//! The pictures of a request: from uploaded bytes to the pixels that are kept, and back for the attack.
+//!
+//! Only pixels are kept, as 8-bit PNG: a DICOM file names a patient, its pixels do not. Of the file itself, the
+//! job remembers its SHA-256.
+
+mod decoders;
+mod hashes;
+mod ingest;
+mod load;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+
+use super::{InputRecord, Inputs, Upload};
+
+pub(super) use decoders::Decoders;
+pub(super) use hashes::Hashes;
+pub(super) use ingest::{Ingested, Rules, ingest, read_picture};
+pub(super) use load::{Loaded, load};
+
+/// What a picture is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    Image,
+    Mask,
+    TargetMask,
+    AllowedRegion,
+}
+
+impl Role {
+    pub(super) const ALL: [Self; 4] = [Self::Image, Self::Mask, Self::TargetMask, Self::AllowedRegion];
+
+    /// The name in requests and manifests.
+    pub(super) fn name(self) -> &'static str {
+        &self.pointer()[1..]
+    }
+
+    /// The part of a request that holds it.
+    pub(super) fn pointer(self) -> &'static str {
+        match self {
+            Self::Image => "/image",
+            Self::Mask => "/mask",
+            Self::TargetMask => "/target_mask",
+            Self::AllowedRegion => "/allowed_region",
+        }
+    }
+
+    /// The file that keeps its pixels.
+    pub(super) fn file(self) -> String {
+        format!("{}.png", self.name())
+    }
+}
+
+impl Upload {
+    /// The bytes of each picture that was handed in.
+    pub(super) fn pictures(&self) -> impl Iterator<Item = (Role, &Bytes)> {
+        let bytes = [Some(&self.image), self.mask.as_ref(), self.target_mask.as_ref(), self.allowed_region.as_ref()];
+        Role::ALL.into_iter().zip(bytes).filter_map(|(role, bytes)| Some((role, bytes?)))
+    }
+}
+
+impl Inputs {
+    /// The record of each picture that there is.
+    pub(super) fn records(&self) -> impl Iterator<Item = (Role, &InputRecord)> {
+        let records = [Some(&self.image), self.mask.as_ref(), self.target_mask.as_ref(), self.allowed_region.as_ref()];
+        Role::ALL.into_iter().zip(records).filter_map(|(role, record)| Some((role, record?)))
+    }
+}

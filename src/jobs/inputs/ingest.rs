@@ -1,0 +1,92 @@
+//! From uploaded bytes to pixels, and all checks that need both the pictures and the spec.
+
+use bytes::Bytes;
+
+use super::{Hashes, Role};
+use crate::attack::Goal;
+use crate::imaging::{Decoded, Image, ImagingError, Limits, Mask, decode, encode};
+use crate::jobs::{InputRecord, Inputs, JobError, SpecError, Upload, View};
+use crate::model::Preprocess;
+
+/// What pictures have to keep to.
+#[derive(Debug, Clone)]
+pub(in crate::jobs) struct Rules {
+    pub(in crate::jobs) limits: Limits,
+    /// The model's input; a budget may not exceed its full scale.
+    pub(in crate::jobs) input: Preprocess,
+}
+
+/// Pictures that fit each other and the spec.
+#[derive(Debug)]
+pub(in crate::jobs) struct Ingested {
+    pub(in crate::jobs) inputs: Inputs,
+    /// Their pixels as they are kept.
+    pub(in crate::jobs) files: Vec<(Role, Bytes)>,
+}
+
+/// Reads and checks the pictures of a request.
+pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -> Result<Ingested, JobError> {
+    let spec = &upload.spec;
+    let view = View { frame: spec.frame, window: spec.window };
+    let Decoded { image, container, notes } =
+        read_picture(&upload.image, &rules.limits, view).map_err(|source| refuse(Role::Image, source))?;
+    spec.budget
+        .check(image.rgb().len(), &rules.input.std)
+        .map_err(|error| SpecError::new("/spec/budget/epsilon", error))?;
+    let kept = |role: Role, format: String, notes: Vec<String>| InputRecord {
+        sha256: hashes.get(role),
+        bytes: upload.pictures().find(|(found, _)| *found == role).map_or(0, |(_, bytes)| bytes.len() as u64),
+        format,
+        width: image.width(),
+        height: image.height(),
+        notes,
+    };
+    let bytes = encode::quick_png(&image).map_err(|source| refuse(Role::Image, source))?;
+    let mut files = vec![(Role::Image, bytes.into())];
+    let mut inputs = Inputs {
+        image: kept(Role::Image, container.to_string().to_lowercase(), notes),
+        mask: None,
+        target_mask: None,
+        allowed_region: None,
+    };
+    let mut target = None;
+    for (role, bytes) in upload.pictures().filter(|(role, _)| *role != Role::Image) {
+        let mask = fitting_mask(bytes, (role, &image), &rules.limits)?;
+        files.push((role, encode::mask_png(&mask).map_err(|source| refuse(role, source))?.into()));
+        let record = Some(kept(role, format_of(bytes), vec![]));
+        match role {
+            Role::Image | Role::Mask => inputs.mask = record,
+            Role::AllowedRegion => inputs.allowed_region = record,
+            Role::TargetMask => {
+                inputs.target_mask = record;
+                target = Some(mask);
+            }
+        }
+    }
+    Goal::from_name(spec.goal.name(), target).map_err(|error| SpecError::new(Role::TargetMask.pointer(), error))?;
+    Ok(Ingested { inputs, files })
+}
+
+/// The picture that a request asks for in a file with several, or with a range of values of its own.
+pub(in crate::jobs) fn read_picture(bytes: &[u8], limits: &Limits, view: View) -> Result<Decoded, ImagingError> {
+    let View { frame: _, window: _ } = view;
+    decode::decode(bytes, limits)
+}
+
+fn fitting_mask(bytes: &[u8], (role, image): (Role, &Image), limits: &Limits) -> Result<Mask, JobError> {
+    let mask = decode::decode_mask(bytes, limits).map_err(|source| refuse(role, source))?;
+    mask.check_fits(image).map_err(|source| refuse(role, source))?;
+    if role == Role::AllowedRegion && mask.area() == 0 {
+        let detail = "the allowed region is empty: allow at least one pixel, or leave it out to allow all";
+        return Err(SpecError::new(role.pointer(), detail).into());
+    }
+    Ok(mask)
+}
+
+fn format_of(bytes: &[u8]) -> String {
+    crate::imaging::Container::of(bytes).map_or_else(String::new, |container| container.to_string().to_lowercase())
+}
+
+fn refuse(role: Role, source: ImagingError) -> JobError {
+    JobError::Picture { pointer: role.pointer(), source }
+}

@@ -1,0 +1,110 @@
+//! Whether a spec makes sense by itself.
+
+use super::{GoalName, JobSpec, SpecError};
+use crate::attack::{AttackError, Unit};
+
+/// Most points that the attack of one job may visit: a job that runs for days would outlive every deploy.
+pub const MOST_POINTS: u64 = 10_000;
+
+const MOST_PROMPT_CHARACTERS: usize = 1000;
+const MOST_PRIORITY: i32 = 9;
+const MOST_LABELS: usize = 16;
+const MOST_KEY_CHARACTERS: usize = 64;
+const MOST_VALUE_CHARACTERS: usize = 256;
+
+pub(super) fn spec(spec: &JobSpec) -> Result<(), SpecError> {
+    prompt(&spec.prompt)?;
+    attack(spec)?;
+    budget(spec)?;
+    if let Some(criterion) = spec.success {
+        criterion.check(spec.goal != GoalName::Untargeted).map_err(|error| SpecError::new("/spec/success", error))?;
+    }
+    if spec.priority.abs() > MOST_PRIORITY {
+        let detail = format!("the priority is {}: use -{MOST_PRIORITY} to {MOST_PRIORITY}", spec.priority);
+        return Err(SpecError::new("/spec/priority", detail));
+    }
+    labels(spec)?;
+    match spec.window {
+        Some(window) if window.width < 1. => {
+            let detail = format!("the window's width is {}: use at least 1", window.width);
+            Err(SpecError::new("/spec/window/width", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn prompt(prompt: &str) -> Result<(), SpecError> {
+    let refuse = |detail: String| Err(SpecError::new("/spec/prompt", detail));
+    let characters = prompt.chars().count();
+    if prompt.trim().is_empty() {
+        return refuse("the prompt is empty: name the structure to segment, for example \"polyp\"".into());
+    }
+    if characters > MOST_PROMPT_CHARACTERS {
+        return refuse(format!("the prompt has {characters} characters: use at most {MOST_PROMPT_CHARACTERS}"));
+    }
+    if prompt.contains('\0') {
+        return refuse("the prompt holds the character U+0000: leave it out".into());
+    }
+    Ok(())
+}
+
+fn attack(spec: &JobSpec) -> Result<(), SpecError> {
+    spec.attack.attack().check().map_err(blame)?;
+    spec.protocol.check(&spec.attack).map_err(blame)?;
+    spec.protocol.choices_with(spec.loss).map_err(blame)?;
+    let points = spec.attack.points();
+    if points > MOST_POINTS {
+        let detail =
+            format!("the attack would visit {points} points (steps times restarts): use at most {MOST_POINTS}");
+        return Err(SpecError::new("/spec/attack/steps", detail));
+    }
+    Ok(())
+}
+
+/// The part that needs no model: in normalised units, the full scale is the model's.
+fn budget(spec: &JobSpec) -> Result<(), SpecError> {
+    let per_pixel = spec.budget.norm == crate::attack::Norm::Linf;
+    if !per_pixel || spec.budget.epsilon.unit() == Unit::Normalised {
+        return Ok(());
+    }
+    spec.budget.check(1, &[1.; 3]).map_err(|error| SpecError::new("/spec/budget/epsilon", error))
+}
+
+fn labels(spec: &JobSpec) -> Result<(), SpecError> {
+    let refuse = |detail: String| Err(SpecError::new("/spec/labels", detail));
+    if spec.labels.len() > MOST_LABELS {
+        return refuse(format!("there are {} labels: use at most {MOST_LABELS}", spec.labels.len()));
+    }
+    for (key, value) in &spec.labels {
+        if key.is_empty() || key.chars().count() > MOST_KEY_CHARACTERS {
+            return refuse(format!("the key {key:?} has to have 1 to {MOST_KEY_CHARACTERS} characters"));
+        }
+        if value.chars().count() > MOST_VALUE_CHARACTERS {
+            return refuse(format!("the value of {key:?} has more than {MOST_VALUE_CHARACTERS} characters"));
+        }
+        if key.contains('\0') || value.contains('\0') {
+            return refuse(format!("the label {key:?} holds the character U+0000: leave it out"));
+        }
+    }
+    Ok(())
+}
+
+fn blame(error: AttackError) -> SpecError {
+    let pointer = match &error {
+        AttackError::Parameter { name, .. } => parameter_pointer(name),
+        _ => "/spec/attack".into(),
+    };
+    SpecError::new(pointer, error)
+}
+
+/// The field of a request behind the name of a parameter that an attack refuses.
+pub fn parameter_pointer(name: &str) -> String {
+    match name {
+        "allowed region" => "/allowed_region".into(),
+        "target mask" => "/target_mask".into(),
+        "reference mask" => "/mask".into(),
+        "criterion" => "/spec/success".into(),
+        "goal" | "loss" | "protocol" => format!("/spec/{name}"),
+        _ => format!("/spec/attack/{name}"),
+    }
+}

@@ -1,0 +1,111 @@
+//! Specs that are read, and the field that a refusal names.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::attack::{Fgsm, Pgd};
+
+fn minimal() -> Value {
+    json!({"prompt": "polyp", "attack": {"method": "pgd"}, "budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "pixel255"}}})
+}
+
+fn with(change: Value) -> Result<JobSpec, SpecError> {
+    let mut spec = minimal();
+    let (Value::Object(fields), Value::Object(changes)) = (&mut spec, change) else { panic!("objects") };
+    fields.extend(changes);
+    JobSpec::from_json(spec.to_string().as_bytes())
+}
+
+fn refused(change: Value) -> (String, String) {
+    let error = with(change).expect_err("to be refused");
+    (error.pointer, error.detail)
+}
+
+#[test]
+fn what_is_left_out_is_the_protocols() {
+    let attack = |protocol: &str| with(json!({"protocol": protocol})).unwrap().attack;
+    assert_eq!(attack("default"), AttackSpec::Pgd(Pgd::default()));
+    for protocol in Protocol::ALL {
+        assert_eq!(attack(protocol.name()), AttackSpec::Pgd(protocol.choices().pgd()));
+    }
+    let some = with(json!({"attack": {"method": "pgd", "steps": 3}})).unwrap().attack;
+    assert_eq!(some, AttackSpec::Pgd(Pgd { steps: 3, ..Pgd::default() }));
+    assert_eq!(with(json!({"attack": {"method": "fgsm"}})).unwrap().attack, AttackSpec::Fgsm(Fgsm {}));
+}
+
+#[test]
+fn what_was_read_is_read_again() {
+    let spec = with(json!({"labels": {"model": "v3"}, "success": {"dsc_below": 0.2}, "priority": -3})).unwrap();
+    assert_eq!(JobSpec::from_json(&serde_json::to_vec(&spec).unwrap()).unwrap(), spec);
+    assert_eq!(serde_json::from_slice::<JobSpec>(&serde_json::to_vec(&spec).unwrap()).unwrap(), spec);
+}
+
+#[test]
+fn a_field_of_the_wrong_shape_is_pointed_at() {
+    for (change, pointer) in [
+        (json!({"attack": {"method": "pgd", "steps": -1}}), "/spec/attack/steps"),
+        (json!({"attack": {"method": "pgd", "step": 1}}), "/spec/attack/step"),
+        (json!({"attack": {"method": "pgd", "alpha": {"value": 1, "unit": "mm"}}}), "/spec/attack/alpha/unit"),
+        (json!({"attack": {"method": "fgsm", "steps": 1}}), "/spec/attack/steps"),
+        (json!({"attack": {"method": "magic"}}), "/spec/attack/method"),
+        (json!({"attack": {}}), "/spec/attack/method"),
+        (json!({"attack": "pgd"}), "/spec/attack"),
+        (json!({"budget": {"norm": "linf"}}), "/spec/budget/epsilon"),
+        (json!({"budget": {"norm": "l7", "epsilon": {"value": 8, "unit": "pixel255"}}}), "/spec/budget/norm"),
+        (json!({"budget": {"norm": "l2", "epsilon": {"value": -8, "unit": "pixel255"}}}), "/spec/budget/epsilon"),
+        (json!({"prompt": 3}), "/spec/prompt"),
+        (json!({"goal": "harm"}), "/spec/goal"),
+        (json!({"protocol": "paper"}), "/spec/protocol"),
+        (json!({"seed": -1}), "/spec/seed"),
+        (json!({"labels": {"a": 1}}), "/spec/labels/a"),
+        (json!({"labels": {"a/b": 1}}), "/spec/labels/a~1b"),
+        (json!({"window": {"center": 1}}), "/spec/window/width"),
+        (json!({"colour": "red"}), "/spec/colour"),
+    ] {
+        let found = refused(change.clone());
+        assert_eq!(found.0, pointer, "{change}: {}", found.1);
+    }
+}
+
+#[test]
+fn a_value_that_makes_no_sense_is_pointed_at() {
+    let labels: BTreeMap<String, String> = (0..17).map(|i| (i.to_string(), String::new())).collect();
+    for (change, pointer, says) in [
+        (json!({"prompt": " \n"}), "/spec/prompt", "polyp"),
+        (json!({"prompt": "é".repeat(1001)}), "/spec/prompt", "1001"),
+        (json!({"prompt": "a\u{0}b"}), "/spec/prompt", "U+0000"),
+        (json!({"attack": {"method": "pgd", "steps": 0}}), "/spec/attack/steps", "at least one step"),
+        (json!({"attack": {"method": "pgd", "restarts": 0}}), "/spec/attack/restarts", "1"),
+        (json!({"attack": {"method": "pgd", "steps": 10_000}}), "/spec/attack/steps", "10001"),
+        (json!({"attack": {"method": "pgd", "steps": u64::MAX}}), "/spec/attack/steps", "at most 10000"),
+        (json!({"attack": {"method": "pgd", "steps": 7}, "protocol": "corrected"}), "/spec/protocol", "fixes steps"),
+        (json!({"loss": "bce", "protocol": "corrected"}), "/spec/loss", "fixes the loss"),
+        (
+            json!({"budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "unit01"}}}),
+            "/spec/budget/epsilon",
+            "did you mean pixel255?",
+        ),
+        (json!({"success": {"dsc_below": 1.5}}), "/spec/success", "threshold"),
+        (json!({"success": {"dsc_to_target_at_least": 0.5}}), "/spec/success", "untargeted"),
+        (json!({"priority": 10}), "/spec/priority", "-9 to 9"),
+        (json!({"labels": labels}), "/spec/labels", "17"),
+        (json!({"labels": {"": "x"}}), "/spec/labels", "1 to 64"),
+        (json!({"labels": {"k": "x".repeat(257)}}), "/spec/labels", "256"),
+        (json!({"window": {"center": 40, "width": 0.5}}), "/spec/window/width", "at least 1"),
+    ] {
+        let found = refused(change.clone());
+        assert_eq!(found.0, pointer, "{change}: {}", found.1);
+        assert!(found.1.contains(says), "{change}: {}", found.1);
+    }
+    with(json!({"prompt": "é".repeat(1000), "priority": 9, "attack": {"method": "pgd", "steps": 9_999}})).unwrap();
+}
+
+#[test]
+fn what_is_no_object_is_refused_as_a_whole() {
+    for text in ["", "{", "[]", "null", "{\"prompt\": \"a\"} x"] {
+        assert_eq!(JobSpec::from_json(text.as_bytes()).unwrap_err().pointer, "/spec");
+    }
+    let absent = JobSpec::from_json(b"{}").unwrap_err();
+    assert!(absent.detail.contains("missing field"), "{absent:?}");
+    assert!(JobSpec::from_json("[".repeat(10_000).as_bytes()).is_err());
+}

@@ -1,0 +1,148 @@
+//! From an upload to a queued job.
+//!
+//! The pictures are kept before the row is written, so a job that can be claimed has its pictures; if the row is
+//! not written, they are deleted, by the janitor at the latest.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::inputs::{Hashes, Ingested, Role, Rules, ingest};
+use super::store::{Idempotency, NewJob, QueueLimits, Submitted};
+use super::{Host, Inputs, Job, JobError, JobId, JobSpec, Jobs, SpecError, State};
+use crate::artifact::{ArtifactError, layout};
+
+/// A job without its pictures.
+struct Order {
+    caller: String,
+    spec: JobSpec,
+    idempotency: Option<Idempotency>,
+    rerun_of: Option<JobId>,
+    request_id: Option<String>,
+    max_unfinished: Option<u64>,
+}
+
+impl Jobs {
+    /// Checks an upload, keeps its pixels and queues a job.
+    ///
+    /// # Errors
+    /// A field or picture that cannot be used, a full queue, too many uploads at once, a store that fails.
+    pub async fn submit(&self, submission: super::Submission) -> Result<Submitted, JobError> {
+        self.check_open()?;
+        let host = self.host(submission.upload.spec.model.as_deref())?;
+        let upload = Arc::new(submission.upload);
+        let hashes = self.decoders().run({
+            let upload = upload.clone();
+            move || Hashes::of(&upload)
+        });
+        let hashes = hashes.await?;
+        let idempotency =
+            submission.idempotency_key.map(|key| Idempotency { key, request_sha256: hashes.request(&upload.spec) });
+        if let Some(idempotency) = &idempotency
+            && let Some(job) = self.store().replay(&submission.caller, idempotency).await?
+        {
+            return Ok(Submitted::Replayed(job));
+        }
+        let rules = Rules { limits: self.limits().clone(), input: host.engine().input().clone() };
+        let ingested = self.decoders().run({
+            let upload = upload.clone();
+            move || ingest(&upload, &hashes, &rules)
+        });
+        let Ingested { inputs, files } = ingested.await??;
+        let order = Order {
+            caller: submission.caller,
+            spec: upload.spec.clone(),
+            idempotency,
+            rerun_of: None,
+            request_id: submission.request_id,
+            max_unfinished: submission.max_unfinished,
+        };
+        // The uploaded bytes have served.
+        drop(upload);
+        self.queue(order, (inputs, files), &host).await
+    }
+
+    /// Queues the same request again; the result will say whether the bytes are the same.
+    ///
+    /// # Errors
+    /// [`JobError::Absent`], [`JobError::NotSucceeded`]; a model that is not served any more; and as
+    /// [`Self::submit`].
+    pub async fn rerun(&self, id: JobId, caller: &str, request_id: Option<String>) -> Result<Job, JobError> {
+        self.check_open()?;
+        let original = self.find(id).await?;
+        if original.state != State::Succeeded {
+            return Err(JobError::NotSucceeded);
+        }
+        let host = self.host(Some(&original.model))?;
+        let mut files = Vec::new();
+        for (role, _) in original.inputs.records() {
+            let name = role.file();
+            let bytes = self.artifacts().get(&layout::inputs(id.0), &name).await?;
+            files.push((role, bytes.ok_or(ArtifactError::Damaged { name })?));
+        }
+        let order = Order {
+            caller: caller.into(),
+            spec: original.spec,
+            idempotency: None,
+            rerun_of: Some(id),
+            request_id,
+            max_unfinished: None,
+        };
+        match self.queue(order, (original.inputs, files), &host).await? {
+            Submitted::Created(job) | Submitted::Replayed(job) => Ok(job),
+        }
+    }
+
+    async fn queue(
+        &self,
+        order: Order,
+        (inputs, files): (Inputs, Vec<(Role, Bytes)>),
+        host: &Host,
+    ) -> Result<Submitted, JobError> {
+        let (id, config) = (JobId::new(), self.queue_config());
+        let limits = QueueLimits {
+            queued: config.max_queued,
+            per_caller: order.max_unfinished.unwrap_or(config.max_per_caller),
+        };
+        let kept = self.keep(id, files).await;
+        let submitted = match kept {
+            Err(error) => Err(error),
+            Ok(()) => {
+                let job = NewJob {
+                    id,
+                    caller: order.caller,
+                    steps: order.spec.attack.points(),
+                    spec: order.spec,
+                    model: host.name.clone(),
+                    inputs,
+                    max_attempts: config.max_attempts,
+                    idempotency: order.idempotency,
+                    rerun_of: order.rerun_of,
+                    request_id: order.request_id,
+                };
+                self.store().submit(job, limits).await.map_err(JobError::from)
+            }
+        };
+        // A store that failed may have written the row all the same: then the pictures are needed.
+        let refused = matches!(submitted, Err(JobError::Artifact(_)) | Ok(Submitted::Replayed(_)));
+        if refused || submitted.as_ref().is_err_and(JobError::is_refusal) {
+            self.forget_files(id).await;
+        }
+        submitted
+    }
+
+    async fn keep(&self, id: JobId, files: Vec<(Role, Bytes)>) -> Result<(), JobError> {
+        for (role, bytes) in files {
+            self.artifacts().put(&layout::inputs(id.0), &role.file(), bytes).await?;
+        }
+        Ok(())
+    }
+
+    fn host(&self, name: Option<&str>) -> Result<Arc<Host>, SpecError> {
+        self.hosts().find(name).cloned().ok_or_else(|| {
+            let names: Vec<&str> = self.hosts().all().iter().map(|host| host.name.as_str()).collect();
+            let detail = format!("there is no model {:?}: use one of {}", name.unwrap_or_default(), names.join(", "));
+            SpecError::new("/spec/model", detail)
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! One attempt at one job: load, attack, publish, with a heartbeat beside it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::Pool;
+use super::end::End;
+use super::failure::Fault;
+use super::follow::Follow;
+use super::lifeline::{GivenUp, Lifeline};
+use super::publish::{manifest, publish};
+use crate::engine::Engine;
+use crate::evaluation::result::AttackResult;
+use crate::evaluation::{Artifact, Control, RunError, run_attack};
+use crate::jobs::inputs::{Loaded, load};
+use crate::jobs::store::Lease;
+use crate::jobs::{Host, Job};
+
+/// A claimed job and the right to run it.
+pub(super) struct Attempt {
+    pub(super) pool: Arc<Pool>,
+    pub(super) job: Job,
+    pub(super) lease: Lease,
+    pub(super) lifeline: Lifeline,
+    pub(super) follow: Follow,
+}
+
+/// An attack that ran to its end, with all its files but the manifest.
+pub(super) struct Attacked {
+    pub(super) result: AttackResult,
+    pub(super) duration: Duration,
+    pub(super) files: Vec<Artifact>,
+}
+
+impl Attempt {
+    pub(super) fn new(pool: Arc<Pool>, job: Job, lease: Lease) -> Self {
+        let lifeline = Lifeline::new(&pool, lease.clone());
+        let follow = Follow::new(job.spec.attack.points());
+        Self { pool, job, lease, lifeline, follow }
+    }
+
+    /// Runs the job to one of its ends and writes it down.
+    pub(super) async fn run(self) {
+        let began = Instant::now();
+        let _entry = self.pool.jobs.live().enter(&self.lease, &self.lifeline.cancel);
+        if let Some(started) = self.job.started_at {
+            let waited = (started - self.job.created_at).as_seconds_f64();
+            metrics::histogram!("segprobe_queue_wait_seconds").record(waited.max(0.));
+        }
+        tracing::info!(model = %self.job.model, method = self.job.spec.attack.method(), "job begun");
+        let end = self.reach_end().await;
+        self.conclude(end, began).await;
+    }
+
+    async fn reach_end(&self) -> End {
+        if self.job.cancel_requested {
+            return End::Cancelled;
+        }
+        // A model that is not served any more cannot be claimed.
+        let Some(host) = self.pool.jobs.hosts().find(Some(&self.job.model)).cloned() else { return End::HandedBack };
+        let engine = host.engine();
+        let end = tokio::select! {
+            end = self.work(&host, &engine) => end,
+            given_up = self.lifeline.keep(&self.pool, &self.follow, &engine) => match given_up {
+                GivenUp::Lost => End::Lost,
+                GivenUp::ShutDown => End::HandedBack,
+                GivenUp::Stuck => {
+                    host.give_up("its device has not answered for a whole lease");
+                    End::Lost
+                }
+            },
+        };
+        // An attack that is not waited for any more ends at its next question.
+        self.lifeline.cancel.cancel();
+        end
+    }
+
+    async fn work(&self, host: &Arc<Host>, engine: &Engine) -> End {
+        match self.try_work(host, engine).await {
+            Ok(end) => end,
+            Err(Fault::Stopped) if self.lifeline.is_handed_back() => End::HandedBack,
+            Err(Fault::Stopped) => End::Cancelled,
+            Err(Fault::Final(failure)) => End::Failed { failure, again: false },
+            Err(Fault::Passing(failure)) => End::Failed { failure, again: true },
+        }
+    }
+
+    async fn try_work(&self, host: &Arc<Host>, engine: &Engine) -> Result<End, Fault> {
+        let jobs = &self.pool.jobs;
+        let loaded = load(jobs.artifacts(), &self.job).await?;
+        let mut attacked = self.attack(loaded, host, engine).await?;
+        attacked.files.push(manifest(&self.job, host, (engine.device(), &attacked)));
+        let outcome = publish(jobs, &self.job, attacked).await?;
+        Ok(End::Succeeded(Box::new(outcome)))
+    }
+
+    /// Runs the attack on a thread of its own: one that hangs must not keep the process from ending.
+    async fn attack(&self, loaded: Loaded, host: &Arc<Host>, engine: &Engine) -> Result<Attacked, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let (host, engine) = (host.clone(), engine.clone());
+        let (cancel, follow, span) = (self.lifeline.cancel.clone(), self.follow.clone(), tracing::Span::current());
+        let work = move || {
+            let _inside = span.entered();
+            let control = Control { cancel, progress: &mut |record| follow.note(record, &host, engine.stats().rows) };
+            // Nobody listens any more if the attempt was given up.
+            let _ = answer.send(attack(&engine, loaded, control, &follow));
+        };
+        std::thread::Builder::new().name("attack".into()).spawn(work).map_err(|error| Fault::device(&error))?;
+        // A thread that panics drops its end of the channel.
+        Ok(answered.await.map_err(|_| Fault::panicked())??)
+    }
+}
+
+fn attack(engine: &Engine, loaded: Loaded, control: Control, follow: &Follow) -> Result<Attacked, RunError> {
+    follow.enter_device();
+    let run = run_attack(engine, &loaded.request, control);
+    follow.leave_device();
+    let run = run?;
+    let mut files = run.artifacts()?;
+    files.push(Artifact { name: "original.png".into(), bytes: loaded.image.into() });
+    files.extend(loaded.reference.map(|bytes| Artifact { name: "reference.png".into(), bytes: bytes.into() }));
+    Ok(Attacked { result: run.result, duration: run.duration, files })
+}

@@ -1,0 +1,109 @@
+//! Where an attempt stands: written by the attack's thread, read by its heartbeat.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::attack::StepRecord;
+use crate::jobs::{Host, Progress};
+
+/// Follows an attack step by step. Clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Follow(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    progress: Progress,
+    /// Of the point that `progress.best_dsc` comes from.
+    best_target_dsc: Option<f64>,
+    began: Option<Instant>,
+    last: Option<Instant>,
+    on_device: bool,
+}
+
+impl Follow {
+    /// An attack that will visit `points`.
+    pub(super) fn new(points: u64) -> Self {
+        let progress = Progress { steps: points, ..Progress::default() };
+        Self(Arc::new(Mutex::new(State { progress, best_target_dsc: None, began: None, last: None, on_device: false })))
+    }
+
+    /// From now on all movement has to come from the model's answers.
+    pub(super) fn enter_device(&self) {
+        self.lock().on_device = true;
+    }
+
+    /// From now on the work is this process's own, and goes on as long as the process does.
+    pub(super) fn leave_device(&self) {
+        self.lock().on_device = false;
+    }
+
+    pub(super) fn is_on_device(&self) -> bool {
+        self.lock().on_device
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.lock().progress.clone()
+    }
+
+    /// Takes a visited point into account, for the attack and for the pace of its model, which `rows` attacks share.
+    pub(super) fn note(&self, record: &StepRecord, host: &Host, rows: usize) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if let Some(last) = state.last.replace(now) {
+            let seconds = now.duration_since(last).as_secs_f64();
+            host.pace.answered(seconds, rows);
+            metrics::histogram!("segprobe_step_seconds").record(seconds);
+        }
+        let began = *state.began.get_or_insert(now);
+        state.note(record);
+        let intervals = state.progress.step - 1;
+        if intervals > 0 {
+            state.progress.step_seconds = Some(now.duration_since(began).as_secs_f64() / intervals as f64);
+        }
+    }
+
+    /// No invariant spans the lock, so a panic elsewhere leaves the value usable.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note(&mut self, record: &StepRecord) {
+        let nearer = match (record.target_dsc, self.best_target_dsc) {
+            (Some(now), Some(best)) => now > best,
+            _ => self.progress.best_dsc.is_none_or(|best| record.target_dsc.is_some() || record.dsc < best),
+        };
+        if nearer {
+            self.best_target_dsc = record.target_dsc;
+            self.progress.best_dsc = Some(record.dsc);
+        }
+        self.progress.step += 1;
+        self.progress.dsc = Some(record.dsc);
+        self.progress.loss = Some(record.loss);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(dsc: f64, target_dsc: Option<f64>) -> StepRecord {
+        StepRecord { restart: 0, step: 0, loss: 0.5, dsc, target_dsc, budget_used: 1., zero_gradient_share: None }
+    }
+
+    fn best(records: &[(f64, Option<f64>)]) -> Option<f64> {
+        let follow = Follow::new(10);
+        records.iter().for_each(|(dsc, target)| follow.lock().note(&record(*dsc, *target)));
+        assert_eq!(follow.progress().step, records.len() as u64);
+        assert_eq!(follow.progress().dsc, records.last().map(|(dsc, _)| *dsc));
+        follow.progress().best_dsc
+    }
+
+    #[test]
+    fn the_best_point_is_the_lowest_or_the_nearest_to_the_target() {
+        assert_eq!(best(&[]), None);
+        assert_eq!(best(&[(0.9, None), (0.2, None), (0.5, None)]), Some(0.2));
+        assert_eq!(best(&[(0.9, Some(0.1)), (0.4, Some(0.7)), (0.1, Some(0.6))]), Some(0.4));
+    }
+}
