@@ -33,15 +33,17 @@ def kind(ds: pydicom.Dataset) -> str:
 
 
 def row(decoder: str, file: Path) -> str:
-    ds = pydicom.dcmread(file, force=True)
     said, pixels = ours(decoder, file)
+    described = "?"
     try:
+        ds = pydicom.dcmread(file, force=True)
+        described = kind(ds)
         reference = levels(ds)
     except Exception as error:
         apart = f"pydicom: {type(error).__name__}"
     else:
         apart = "-" if pixels is None else np.abs(pixels.astype(int) - reference).max()
-    return f"| `{file.name}` | {kind(ds)} | {said.removeprefix('DICOM ')} | {apart} |"
+    return f"| `{file.name}` | {described} | {said.removeprefix('DICOM ')} | {apart} |"
 
 
 def main():

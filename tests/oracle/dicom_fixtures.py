@@ -78,11 +78,11 @@ def native():
     planar.PixelData = colours().astype("u1").transpose(2, 0, 1).tobytes()
     good("rgb_planar", written(planar))
     good("rgb_big_endian_words", written_big(dataset(colours(), "RGB"), "words"), reference=colours().astype(np.uint8))
-    good("ybr_full", written(dataset(colours(), "YBR_FULL")), tolerance=1)
+    good("ybr_full", written(dataset(colours(), "YBR_FULL")))
     halved = dataset(colours(), "YBR_FULL_422")
     pairs = colours().astype("u1").reshape(-1, 2, 3)
     halved.PixelData = np.stack([pairs[:, 0, 0], pairs[:, 1, 0], pairs[:, 0, 1], pairs[:, 0, 2]], axis=1).tobytes()
-    good("ybr_full_422", written(halved), tolerance=1)
+    good("ybr_full_422", written(halved))
     good("palette", written(palette(16)))
     good("palette_8", written(palette(8)))
     several = dataset(wave(255), NumberOfFrames="3")
@@ -118,23 +118,23 @@ def plain(values: np.ndarray) -> np.ndarray:
 def compressed():
     for name, ds in [("rle_ct", ct()), ("rle_rgb", dataset(colours(), "RGB")), ("rle_16_rgb", dataset(colours(65535).astype(np.uint16), "RGB"))]:
         written(ds)
-        ds.compress(RLELossless)
+        ds.compress(RLELossless, generate_instance_uid=False)
         good(name, written(ds, RLELossless))
     grey, rgb = wave(255), colours()
-    good("jpeg_baseline", written(dataset(grey), JPEGBaseline8Bit, [jpeg(grey, quality=90)]), tolerance=3)
+    good("jpeg_baseline", written(dataset(grey), JPEGBaseline8Bit, [jpeg(grey, quality=90)]), tolerance=1)
     extended = jpeg(grey, quality=90).replace(b"\xff\xc0", b"\xff\xc1", 1)
-    good("jpeg_extended", written(dataset(grey), JPEGExtended12Bit, [extended]), tolerance=3)
+    good("jpeg_extended", written(dataset(grey), JPEGExtended12Bit, [extended]), tolerance=1)
     ybr = jpeg(rgb, quality=90, subsampling=0)
-    good("jpeg_ybr", written(dataset(rgb, "YBR_FULL"), JPEGBaseline8Bit, [ybr]), tolerance=4)
+    good("jpeg_ybr", written(dataset(rgb, "YBR_FULL"), JPEGBaseline8Bit, [ybr]), tolerance=2)
     ybr = jpeg(rgb, quality=90, subsampling=1)
-    good("jpeg_ybr_422", written(dataset(rgb, "YBR_FULL_422"), JPEGBaseline8Bit, [ybr]), tolerance=32)
+    good("jpeg_ybr_422", written(dataset(rgb, "YBR_FULL_422"), JPEGBaseline8Bit, [ybr]), tolerance=4)
     wide = jpeg_lossless.encode(wave(4095), 12)
     good("jpeg_lossless", written(dataset(wave(4095), BitsStored=12), JPEGLosslessSV1, [wide]))
     signed = jpeg_lossless.encode(wave(2000, -1024) & 0xFFFF, 16)
     good("jpeg_lossless_signed", written(ct(), JPEGLosslessSV1, [signed]))
     good("jpeg_lossless_rgb", written(dataset(rgb, "RGB"), JPEGLosslessSV1, [jpeg_lossless.encode(rgb, 8)]))
     two = [jpeg(wave(255, phase=p), quality=90) for p in range(2)]
-    good("jpeg_two_frames", written(dataset(grey, NumberOfFrames="2"), JPEGBaseline8Bit, two), tolerance=3, frame=1)
+    good("jpeg_two_frames", written(dataset(grey, NumberOfFrames="2"), JPEGBaseline8Bit, two), tolerance=1, frame=1)
     for name, ds, syntax, options in [
         ("jpeg_ls", ct(), JPEGLSLossless, {}),
         ("jpeg_ls_near", dataset(grey), JPEGLSNearLossless, {"jls_error": 3}),
@@ -146,11 +146,11 @@ def compressed():
         written(ds)
         if name == "jpeg_2000_rgb":
             ds.PhotometricInterpretation = "YBR_RCT"
-        ds.compress(syntax, **options)
+        ds.compress(syntax, generate_instance_uid=False, **options)
         good(name, written(ds, syntax), tolerance=1 if name == "jpeg_2000_lossy" else 0)
     ds = dataset(rgb, "RGB")
     written(ds)
-    ds.compress(JPEGLSLossless)
+    ds.compress(JPEGLSLossless, generate_instance_uid=False)
     bad("jpeg_ls_rgb", written(ds, JPEGLSLossless), "JPEG-LS colours is not supported")
     twelve = bytearray(jpeg(grey, quality=90).replace(b"\xff\xc0", b"\xff\xc1", 1))
     twelve[twelve.index(b"\xff\xc1") + 4] = 12
@@ -174,7 +174,7 @@ def broken():
     bad("bomb_jpeg", written(dataset(grey), JPEGBaseline8Bit, [bytes(huge)]), "its compressed frame is 65535x65535")
     ds = ct(40, 36)
     written(ds)
-    ds.compress(JPEG2000Lossless)
+    ds.compress(JPEG2000Lossless, generate_instance_uid=False)
     file = bytearray(written(ds, JPEG2000Lossless))
     at = file.index(b"\xff\x4f\xff\x51") + 8
     file[at : at + 8] = b"\x00\x01\x00\x00" * 2

@@ -58,5 +58,5 @@ fn corrupt(reason: &str) -> ImagingError {
 }
 
 fn unsupported(what: &str) -> ImagingError {
-    ImagingError::Unsupported { what: what.to_owned(), advice: syntax::ADVICE }
+    ImagingError::Unsupported { what: what.to_owned(), advice: "export the picture as PNG" }
 }

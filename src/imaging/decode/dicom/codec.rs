@@ -8,11 +8,11 @@ mod jpeg2000;
 mod jpeg_ls;
 mod run_length;
 
+use super::corrupt;
 use super::description::Description;
 use super::elements::Elements;
 use super::samples::Samples;
-use super::syntax::{Packing, Syntax};
-use super::{corrupt, unsupported};
+use super::syntax::{self, Packing, Syntax};
 use crate::imaging::ImagingError;
 use crate::imaging::decode::{Container, isolated};
 
@@ -74,4 +74,9 @@ impl Claim {
 /// What a decoder says about a frame, in our words.
 fn failed(error: &dyn std::fmt::Display) -> ImagingError {
     corrupt(&format!("its compressed frame cannot be decoded: {}", error.to_string().to_lowercase()))
+}
+
+/// A frame that other tools can unpack.
+fn unsupported(what: &str) -> ImagingError {
+    ImagingError::Unsupported { what: what.to_owned(), advice: syntax::ADVICE }
 }

@@ -31,7 +31,7 @@ pub fn find<'a>(
 fn native<'a>(bytes: &'a [u8], description: &Description, frame: u32) -> Result<&'a [u8], ImagingError> {
     let samples = if description.photometric == Photometric::Ybr422 { 2 } else { description.samples };
     let bits = description.pixels() as u64 * samples as u64 * u64::from(description.bits.allocated);
-    let needed = (bits * u64::from(description.frames)).div_ceil(8);
+    let needed = bits.saturating_mul(u64::from(description.frames)).div_ceil(8);
     if needed > bytes.len() as u64 {
         let found = bytes.len();
         return Err(corrupt(&format!("its pixels have {found} bytes, {needed} are needed; transfer it again")));
