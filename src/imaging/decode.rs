@@ -4,10 +4,14 @@
 //! size and shows whether it is complete, before anything is allocated for its pixels. Whatever
 //! changes the pixels on the way in, such as 16 bits becoming 8, is said in [`Decoded::notes`].
 
+mod container;
+mod dicom;
 mod jpeg;
+mod limits;
 mod png;
+mod selection;
+mod tiff;
 
-use std::fmt;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -15,77 +19,9 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError};
 
 use super::{Image, ImagingError, Mask};
-
-/// How a picture is packed in its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Container {
-    /// Portable Network Graphics, without loss.
-    Png,
-    /// Baseline or progressive JPEG, with loss.
-    Jpeg,
-}
-
-impl Container {
-    /// The container that starts with these bytes.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, ..] => Some(Self::Png),
-            [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
-            _ => None,
-        }
-    }
-
-    /// The usual file name extension, without a dot.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpg",
-        }
-    }
-}
-
-impl fmt::Display for Container {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Png => "PNG",
-            Self::Jpeg => "JPEG",
-        })
-    }
-}
-
-/// The largest file and picture that are accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Size of the file in bytes.
-    pub bytes: u64,
-    /// Width times height.
-    pub pixels: u64,
-    /// Width and height in pixels.
-    pub side: u32,
-}
-
-impl Default for Limits {
-    /// 64 MiB, 50 megapixels, 20 000 pixels a side.
-    fn default() -> Self {
-        Self { bytes: 64 << 20, pixels: 50_000_000, side: 20_000 }
-    }
-}
-
-impl Limits {
-    fn check_bytes(&self, found: u64) -> Result<(), ImagingError> {
-        if found > self.bytes {
-            return Err(ImagingError::TooManyBytes { found, limit: self.bytes });
-        }
-        Ok(())
-    }
-
-    fn check_size(&self, (width, height): (u32, u32)) -> Result<(), ImagingError> {
-        if width.max(height) > self.side || u64::from(width) * u64::from(height) > self.pixels {
-            return Err(ImagingError::TooManyPixels { width, height, side: self.side, pixels: self.pixels });
-        }
-        Ok(())
-    }
-}
+pub use container::Container;
+pub use limits::Limits;
+pub use selection::{Selection, Window};
 
 /// A picture and how it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,34 +34,54 @@ pub struct Decoded {
     pub notes: Vec<String>,
 }
 
-/// Reads a PNG or JPEG.
+/// Reads a PNG, JPEG, TIFF or DICOM file, the first frame if it holds several.
 ///
-/// 16-bit levels are rounded to 8 bits and transparency is dropped (colours stay as stored), each with
-/// a note unless every pixel is opaque. An EXIF orientation is applied, with a note.
+/// As [`decode_with`] and the default [`Selection`].
 ///
 /// # Errors
-/// Content that is empty, unknown, cut off, damaged, of an unsupported kind or beyond `limits`.
+/// As [`decode_with`].
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImagingError> {
+    decode_with(bytes, limits, &Selection::default())
+}
+
+/// Reads the selected pixels of a PNG, JPEG, TIFF or DICOM file.
+///
+/// 16-bit levels are rounded to 8 bits and transparency is dropped (colours stay as stored), each with
+/// a note unless every pixel is opaque. An EXIF or TIFF orientation is applied, with a note. The values of
+/// a grey DICOM image are rescaled and windowed; nothing but pixels is taken from such a file.
+///
+/// # Errors
+/// Content that is empty, unknown, cut off, damaged, of an unsupported kind or beyond `limits`, and a
+/// selection that does not fit the file.
+pub fn decode_with(bytes: &[u8], limits: &Limits, selection: &Selection) -> Result<Decoded, ImagingError> {
     limits.check_bytes(bytes.len() as u64)?;
+    selection.check()?;
     if bytes.is_empty() {
         return Err(ImagingError::Empty);
     }
     let container = Container::of(bytes).ok_or(ImagingError::UnknownFormat)?;
     let mut notes = Vec::new();
-    let picture = match container {
+    if container != Container::Dicom {
+        selection.check_no_window()?;
+    }
+    let image = match container {
         Container::Png => {
+            selection.pick(1, &mut notes)?;
             limits.check_size(png::size(bytes)?)?;
             if png::is_animated(bytes)? {
                 notes.push("the PNG is animated; only its default picture is used".to_owned());
             }
-            png::read(bytes, limits, &mut notes)?
+            flatten(png::read(bytes, limits, &mut notes)?, &mut notes)?
         }
         Container::Jpeg => {
+            selection.pick(1, &mut notes)?;
             limits.check_size(jpeg::size(bytes)?)?;
-            jpeg::read(bytes, &mut notes)?
+            flatten(jpeg::read(bytes, &mut notes)?, &mut notes)?
         }
+        Container::Tiff => flatten(tiff::read(bytes, limits, selection, &mut notes)?, &mut notes)?,
+        Container::Dicom => dicom::read(bytes, limits, selection, &mut notes)?,
     };
-    flatten(picture, &mut notes).map(|image| Decoded { image, container, notes })
+    Ok(Decoded { image, container, notes })
 }
 
 /// Reads a mask: a pixel is inside if its luma (ITU-R BT.601) is above 127.
@@ -191,11 +147,23 @@ fn pixels<'a>(
     // Broken metadata does not spoil the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| explain(e, container))?;
+    turn_upright(&mut picture, orientation, notes);
+    Ok(picture)
+}
+
+fn turn_upright(picture: &mut DynamicImage, orientation: Orientation, notes: &mut Vec<String>) {
     if orientation != Orientation::NoTransforms {
         picture.apply_orientation(orientation);
         notes.push(format!("the picture was turned upright (EXIF orientation {})", orientation.to_exif()));
     }
-    Ok(picture)
+}
+
+/// Runs a decoder that was written for files that keep the rules: if it panics on one that does not, the
+/// file is damaged. Its state is thrown away, so nothing half-written is ever seen.
+fn isolated<T>(container: Container, decode: impl FnOnce() -> Result<T, ImagingError>) -> Result<T, ImagingError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| {
+        Err(ImagingError::Corrupt { container, reason: "its compressed pixels cannot be decoded".to_owned() })
+    })
 }
 
 fn flatten(picture: DynamicImage, notes: &mut Vec<String>) -> Result<Image, ImagingError> {

@@ -13,14 +13,14 @@ use super::{Container, Image, ImagingError, Mask};
 /// JPEG quality, the default of libjpeg and PIL.
 pub const JPEG_QUALITY: u8 = 75;
 
-/// The image in the given container: [`png()`], or [`jpeg()`] at [`JPEG_QUALITY`].
+/// The image as [`Container::saved_as`] has it: [`png()`], or [`jpeg()`] at [`JPEG_QUALITY`].
 ///
 /// # Errors
 /// [`ImagingError::Encode`] if a side is longer than the container allows.
 pub fn image(image: &Image, container: Container) -> Result<Vec<u8>, ImagingError> {
     match container {
-        Container::Png => png(image),
         Container::Jpeg => jpeg(image, JPEG_QUALITY),
+        Container::Png | Container::Tiff | Container::Dicom => png(image),
     }
 }
 

@@ -16,12 +16,15 @@ pub enum ImagingError {
     /// The file has no bytes.
     #[error("the file is empty")]
     Empty,
-    /// The content is neither PNG nor JPEG.
-    #[error("the content is neither PNG nor JPEG; convert the picture to one of them")]
+    /// The content is in no format that is read.
+    #[error("the content is none of PNG, JPEG, TIFF and DICOM; convert the picture to one of them")]
     UnknownFormat,
     /// The file is larger than [`Limits::bytes`](super::Limits).
     #[error("the file has {found} bytes, at most {limit} are accepted")]
     TooManyBytes { found: u64, limit: u64 },
+    /// The compressed data set of a DICOM file is larger than [`Limits::bytes`](super::Limits) once inflated.
+    #[error("the deflated data set has more than the {limit} bytes that are accepted; store a smaller image")]
+    Inflated { limit: u64 },
     /// The picture is larger than the limits allow.
     #[error("the picture is {width}x{height}, at most {side} pixels a side and {pixels} in all are accepted")]
     TooManyPixels { width: u32, height: u32, side: u32, pixels: u64 },
@@ -34,6 +37,12 @@ pub enum ImagingError {
     /// The file is valid, but of a kind that cannot be read.
     #[error("{what} is not supported; {advice}")]
     Unsupported { what: String, advice: &'static str },
+    /// The file has no frame of that number.
+    #[error("there is no frame {frame}, the file has {frames} and counts from 0")]
+    NoSuchFrame { frame: u32, frames: u32 },
+    /// A window that is no range, or for an image that has no use for one.
+    #[error("the window cannot be used: {0}")]
+    Window(&'static str),
     /// A mask whose marks all lie at or below the threshold.
     #[error("no pixel of the mask is above 127, the brightest is {brightest}; store inside as 255 and outside as 0")]
     FaintMask { brightest: u8 },

@@ -16,7 +16,7 @@ pub mod overlay;
 pub mod perturbation;
 mod picture;
 
-pub use decode::{Container, Decoded, Limits};
+pub use decode::{Container, Decoded, Limits, Selection, Window};
 pub use error::ImagingError;
 pub use image::Image;
 pub use mask::Mask;

@@ -179,7 +179,7 @@ impl Problem {
     pub fn container(&self) -> Container {
         match self.setup.choices.container {
             SaveAs::Png => Container::Png,
-            SaveAs::AsOriginal => self.setup.original,
+            SaveAs::AsOriginal => self.setup.original.saved_as(),
         }
     }
 

@@ -11,14 +11,44 @@ use crate::imaging::ImagingError;
 const END_OF_IMAGE: u8 = 0xd9;
 const START_OF_SCAN: u8 = 0xda;
 
-/// Width and height from the frame header, once the end of the image has been found.
+/// What the frame header says.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    /// The process: 0xc0 to 0xc2 are baseline, extended and progressive, 0xc3 is lossless.
+    pub marker: u8,
+    /// Bits of a level.
+    pub precision: u8,
+    /// Width and height in pixels, neither of them zero.
+    pub size: (u32, u32),
+    /// Colours of a pixel.
+    pub components: u8,
+}
+
+/// Width and height of a frame that can be decoded faithfully, once the end of the image has been found.
 pub fn size(bytes: &[u8]) -> Result<(u32, u32), ImagingError> {
+    let frame = frame(bytes)?;
+    let refuse = |what: &str, advice| Err(ImagingError::Unsupported { what: what.to_owned(), advice });
+    if frame.marker > 0xc2 {
+        return refuse("lossless, hierarchical or arithmetic-coded JPEG", "save it as baseline JPEG or as PNG");
+    }
+    if frame.precision != 8 {
+        let what = format!("JPEG with {} bits per level", frame.precision);
+        return refuse(&what, "save the picture as a 16-bit PNG");
+    }
+    if frame.components == 4 {
+        return refuse("a CMYK JPEG (four colour components)", "convert it to RGB");
+    }
+    Ok(frame.size)
+}
+
+/// The only frame header, once the end of the image has been found.
+pub fn frame(bytes: &[u8]) -> Result<Frame, ImagingError> {
     let truncated = || ImagingError::Truncated { container: Container::Jpeg, bytes: bytes.len() };
-    let (mut at, mut size) = (2, None);
+    let (mut at, mut frame) = (2, None);
     loop {
         let marker = marker(bytes, &mut at)?;
         match marker {
-            END_OF_IMAGE => return size.ok_or_else(|| corrupt("it has no frame header")),
+            END_OF_IMAGE => return frame.ok_or_else(|| corrupt("it has no frame header")),
             // Restart markers and the like stand alone.
             0x01 | 0xd0..=0xd8 => continue,
             _ => {}
@@ -30,14 +60,14 @@ pub fn size(bytes: &[u8]) -> Result<(u32, u32), ImagingError> {
         }
         // 0xc4, 0xc8 and 0xcc are tables; the other markers in this range are frame headers.
         if (0xc0..=0xcf).contains(&marker) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
-            if size.is_some() {
+            if frame.is_some() {
                 return Err(corrupt("it has two frame headers"));
             }
-            size = Some(frame(marker, segment)?);
+            frame = Some(Frame::read(marker, segment)?);
         }
         at += length;
         if marker == START_OF_SCAN {
-            if size.is_none() {
+            if frame.is_none() {
                 return Err(corrupt("a scan comes before the frame header"));
             }
             at = after_scan(bytes, at).ok_or_else(truncated)?;
@@ -71,27 +101,20 @@ fn after_scan(bytes: &[u8], start: usize) -> Option<usize> {
     Some(start + end.0)
 }
 
-/// Width and height, if it is a frame that can be decoded faithfully.
-fn frame(marker: u8, segment: &[u8]) -> Result<(u32, u32), ImagingError> {
-    let refuse = |what: &str, advice| Err(ImagingError::Unsupported { what: what.to_owned(), advice });
-    let (Some(precision), Some(height), Some(width), Some(components)) =
-        (segment.first(), big_endian_u16(segment, 1), big_endian_u16(segment, 3), segment.get(5))
-    else {
-        return Err(corrupt("the frame header is too short"));
-    };
-    if marker > 0xc2 {
-        return refuse("lossless, hierarchical or arithmetic-coded JPEG", "save it as baseline JPEG or as PNG");
+impl Frame {
+    /// A frame header from its segment.
+    pub fn read(marker: u8, segment: &[u8]) -> Result<Self, ImagingError> {
+        let (Some(precision), Some(height), Some(width), Some(components)) =
+            (segment.first(), big_endian_u16(segment, 1), big_endian_u16(segment, 3), segment.get(5))
+        else {
+            return Err(corrupt("the frame header is too short"));
+        };
+        if width == 0 || height == 0 {
+            return Err(corrupt("its width or height is zero"));
+        }
+        let size = (u32::from(width), u32::from(height));
+        Ok(Self { marker, precision: *precision, size, components: *components })
     }
-    if *precision != 8 {
-        return refuse(&format!("JPEG with {precision} bits per level"), "save the picture as a 16-bit PNG");
-    }
-    if *components == 4 {
-        return refuse("a CMYK JPEG (four colour components)", "convert it to RGB");
-    }
-    if width == 0 || height == 0 {
-        return Err(corrupt("its width or height is zero"));
-    }
-    Ok((u32::from(width), u32::from(height)))
 }
 
 fn corrupt(reason: &str) -> ImagingError {

@@ -1,4 +1,4 @@
-//! Files of every kind, good and bad, become pixels or an error that says what to do.
+//! PNG and JPEG.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageBuffer, ImageEncoder, ImageFormat, Luma, LumaA, Rgb, Rgba};
@@ -50,7 +50,7 @@ fn a_jpeg_cut_anywhere_is_refused() {
 #[test]
 fn what_is_no_picture_is_named() {
     assert_eq!(refusal(b""), "the file is empty");
-    assert!(refusal(b"GIF89a and so on").contains("neither PNG nor JPEG"));
+    assert!(refusal(b"GIF89a and so on").contains("none of PNG, JPEG, TIFF and DICOM"));
     assert!(refusal(&[0xff, 0xd8, 0xff, 0x00, 0x17]).contains("JPEG"));
     assert!(refusal(b"\x89PNG\r\n\x1a\n").contains("cut off"));
     assert!(refusal(b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xae\x42\x60\x82").contains("header chunk"));
