@@ -1,1 +1,5 @@
 //! The HTTP service.
+
+pub mod guard;
+pub mod health;
+pub mod server;

@@ -2,6 +2,7 @@
 
 mod attack;
 mod attack_args;
+mod config;
 mod doctor;
 mod evaluate;
 mod failure;
@@ -9,6 +10,8 @@ pub mod model_args;
 mod models;
 mod phantoms;
 mod segment;
+mod serve;
+mod settings_args;
 mod train;
 
 use anyhow::Result;
@@ -33,6 +36,8 @@ enum Command {
     Doctor(Box<doctor::DoctorArgs>),
     Phantoms(phantoms::PhantomsArgs),
     Train(Box<train::TrainArgs>),
+    Serve(Box<serve::ServeArgs>),
+    Config(Box<config::ConfigArgs>),
 }
 
 impl Cli {
@@ -49,6 +54,8 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args),
             Command::Phantoms(args) => phantoms::run(args),
             Command::Train(args) => train::run(args),
+            Command::Serve(args) => serve::run(args),
+            Command::Config(args) => config::run(args),
         }
     }
 }
