@@ -1,3 +1,6 @@
 //! The HTTP service.
 
 pub mod console;
+pub mod guard;
+pub mod health;
+pub mod server;

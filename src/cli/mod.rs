@@ -2,6 +2,7 @@
 
 mod attack;
 mod attack_args;
+mod config;
 mod doctor;
 mod evaluate;
 mod failure;
@@ -10,6 +11,8 @@ pub mod model_args;
 mod models;
 mod phantoms;
 mod segment;
+mod serve;
+mod settings_args;
 mod train;
 
 use anyhow::Result;
@@ -35,6 +38,8 @@ enum Command {
     Phantoms(phantoms::PhantomsArgs),
     Train(Box<train::TrainArgs>),
     Keys(keys::KeysArgs),
+    Serve(Box<serve::ServeArgs>),
+    Config(Box<config::ConfigArgs>),
 }
 
 impl Cli {
@@ -52,6 +57,8 @@ impl Cli {
             Command::Phantoms(args) => phantoms::run(args),
             Command::Train(args) => train::run(args),
             Command::Keys(args) => keys::run(args),
+            Command::Serve(args) => serve::run(args),
+            Command::Config(args) => config::run(args),
         }
     }
 }

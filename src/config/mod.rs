@@ -1,4 +1,13 @@
 //! What an operator sets: one value, from defaults, a TOML file, the environment and flags, in this order.
+//!
+//! [`Config::load`] reads the first three; the flags of `segprobe serve` are laid over them by the command line,
+//! and [`Config::check`] then says which setting cannot work. [`settings`] has a line about each.
+
+mod check;
+mod load;
+pub mod settings;
+
+pub use load::ConfigError;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

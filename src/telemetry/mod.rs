@@ -1,1 +1,8 @@
-//! What an operator sees: logs and metrics.
+//! What an operator sees: log lines on standard error, and numbers for Prometheus.
+
+pub mod logs;
+pub mod metrics;
+pub mod names;
+mod process;
+
+pub use metrics::Metrics;

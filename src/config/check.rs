@@ -1,0 +1,156 @@
+//! Whether the settings can work together.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use tracing_subscriber::EnvFilter;
+
+use super::{AccessMode, Config, ConfigError, ModelConfig};
+use crate::model::DeviceChoice;
+
+impl Config {
+    /// Checks the values, each by itself and against the others.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the first key whose value cannot work, and what to set instead.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_ranges()?;
+        if self.storage.folder.as_os_str().is_empty() {
+            return Err(wrong("storage.folder", "is empty: name the folder that everything is kept in"));
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log.filter) {
+            return Err(wrong("log.filter", format!("is not a filter ({error}): try \"info\" or \"segprobe=debug\"")));
+        }
+        self.check_models()?;
+        self.check_access()
+    }
+
+    fn check_ranges(&self) -> Result<(), ConfigError> {
+        let Self { server, limits, queue, access, .. } = self;
+        range("server.request_timeout_seconds", server.request_timeout_seconds, 1..=3600)?;
+        range("server.max_wait_seconds", server.max_wait_seconds, 0..=3600)?;
+        range("server.shutdown_grace_seconds", server.shutdown_grace_seconds, 0..=3600)?;
+        range("limits.body_bytes", limits.body_bytes, 64 << 10..=4 << 30)?;
+        range("limits.pixels", limits.pixels, 1..=1 << 32)?;
+        range("limits.side", limits.side.into(), 1..=1 << 20)?;
+        range("limits.decoders", limits.decoders as u64, 1..=256)?;
+        range("limits.waiting_uploads", limits.waiting_uploads as u64, 1..=10_000)?;
+        range("queue.workers", queue.workers as u64, 1..=1024)?;
+        range("queue.max_queued", queue.max_queued, 1..=1_000_000)?;
+        range("queue.max_per_caller", queue.max_per_caller, 1..=1_000_000)?;
+        range("queue.max_attempts", queue.max_attempts.into(), 1..=100)?;
+        // A worker says that it is alive several times in a lease, at most twice a second.
+        range("queue.lease_seconds", queue.lease_seconds, 3..=3600)?;
+        range("queue.retry_seconds", queue.retry_seconds, 0..=3600)?;
+        range("queue.keep_days", queue.keep_days.into(), 0..=36_500)?;
+        range("queue.idempotency_hours", queue.idempotency_hours.into(), 1..=8760)?;
+        range("access.requests_per_minute", access.requests_per_minute.into(), 1..=1_000_000)
+    }
+
+    fn check_models(&self) -> Result<(), ConfigError> {
+        let mut names = BTreeSet::new();
+        for (index, model) in self.models.iter().enumerate() {
+            check_model(index, model)?;
+            if let Some(name) = &model.name
+                && !names.insert(name)
+            {
+                return Err(wrong(
+                    format!("models[{index}].name"),
+                    format!("{name:?} is taken: give each model another name"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_access(&self) -> Result<(), ConfigError> {
+        let address = self.server.listen;
+        if self.access.mode == AccessMode::Loopback && !address.ip().is_loopback() {
+            let advice = "can be reached from other machines: set access.mode to \"keys\" and create a key with \
+                          `segprobe keys create`, or to \"open_to_everybody\" if the network is closed by other means";
+            return Err(wrong("server.listen", format!("{address} {advice}")));
+        }
+        Ok(())
+    }
+}
+
+fn check_model(index: usize, model: &ModelConfig) -> Result<(), ConfigError> {
+    if let Some(name) = &model.name {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
+            let advice = "use up to 64 letters, digits, dots, dashes and underscores";
+            return Err(wrong(format!("models[{index}].name"), format!("{name:?} cannot be a model's name: {advice}")));
+        }
+    }
+    if model.path.as_deref() == Some("") {
+        return Err(wrong(format!("models[{index}].path"), "is empty: leave it out for the demo model"));
+    }
+    if let Some(device) = &model.device {
+        let parsed: Result<DeviceChoice, _> = device.parse();
+        parsed.map_err(|error| wrong(format!("models[{index}].device"), format!("cannot be used: {error}")))?;
+    }
+    Ok(())
+}
+
+fn range(key: &str, value: u64, allowed: RangeInclusive<u64>) -> Result<(), ConfigError> {
+    match allowed.contains(&value) {
+        true => Ok(()),
+        false => Err(wrong(key, format!("is {value}: set it from {} to {}", allowed.start(), allowed.end()))),
+    }
+}
+
+fn wrong(key: impl Into<String>, detail: impl Into<String>) -> ConfigError {
+    ConfigError::Setting { key: key.into(), detail: detail.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::default();
+        change(&mut config);
+        config.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_can_work() {
+        Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_its_range() {
+        assert_eq!(refusal(|c| c.queue.workers = 0), "queue.workers is 0: set it from 1 to 1024");
+        assert_eq!(refusal(|c| c.queue.lease_seconds = 2), "queue.lease_seconds is 2: set it from 3 to 3600");
+        assert!(refusal(|c| c.limits.decoders = 0).starts_with("limits.decoders is 0"));
+    }
+
+    #[test]
+    fn another_address_than_loopback_needs_keys_or_an_explicit_word() {
+        let everywhere = "0.0.0.0:8080".parse().unwrap();
+        let refused = refusal(|c| c.server.listen = everywhere);
+        assert!(refused.starts_with("server.listen 0.0.0.0:8080 can be reached") && refused.contains("keys create"));
+        for mode in [AccessMode::Keys, AccessMode::OpenToEverybody] {
+            let mut config = Config::default();
+            (config.server.listen, config.access.mode) = (everywhere, mode);
+            config.check().unwrap();
+        }
+        let mut config = Config::default();
+        config.server.listen = "[::1]:0".parse().unwrap();
+        config.check().unwrap();
+    }
+
+    #[test]
+    fn models_need_names_of_their_own_and_a_device_that_exists() {
+        let named = |name: &str| ModelConfig { name: Some(name.into()), ..ModelConfig::default() };
+        assert!(refusal(|c| c.models = vec![named("a"), named("a")]).starts_with("models[1].name \"a\" is taken"));
+        assert!(refusal(|c| c.models = vec![named("a/b")]).contains("cannot be a model's name"));
+        let device = ModelConfig { device: Some("tpu".into()), ..ModelConfig::default() };
+        assert!(refusal(|c| c.models = vec![device]).starts_with("models[0].device cannot be used"));
+    }
+
+    #[test]
+    fn a_filter_that_nobody_can_read_is_refused() {
+        assert!(refusal(|c| c.log.filter = "segprobe=loud".into()).starts_with("log.filter is not a filter"));
+    }
+}

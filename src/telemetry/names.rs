@@ -1,0 +1,48 @@
+//! The names of all metrics, and what is said about each on `/metrics`.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Requests by `method`, `path` (the route, not what was asked for) and `status`.
+pub const HTTP_REQUESTS: &str = "segprobe_http_requests_total";
+/// Seconds until the head of an answer, by `method` and `path`.
+pub const HTTP_SECONDS: &str = "segprobe_http_request_seconds";
+/// Attempts of jobs by `outcome`.
+pub const JOBS: &str = "segprobe_jobs_total";
+/// Seconds of an attack.
+pub const JOB_SECONDS: &str = "segprobe_job_seconds";
+/// Seconds from a job's submission to its start.
+pub const QUEUE_WAIT_SECONDS: &str = "segprobe_queue_wait_seconds";
+/// Seconds from point to point of an attack.
+pub const STEP_SECONDS: &str = "segprobe_step_seconds";
+/// Jobs in the store by `state`.
+pub const QUEUE_JOBS: &str = "segprobe_queue_jobs";
+/// Attacks that have a row in the engine of `model`.
+pub const ENGINE_ROWS: &str = "segprobe_engine_rows";
+/// Calls of `model` by the number of `rows` they had.
+pub const ENGINE_BATCHES: &str = "segprobe_engine_batches_total";
+/// 1 while the engine of `model` answers, else 0.
+pub const ENGINE_HEALTHY: &str = "segprobe_engine_healthy";
+/// Resident memory of the process in bytes.
+pub const MEMORY_BYTES: &str = "segprobe_engine_memory_bytes";
+
+/// Bounds of the buckets of [`HTTP_SECONDS`].
+pub const HTTP_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Bounds of the buckets of [`JOB_SECONDS`] and [`QUEUE_WAIT_SECONDS`].
+pub const JOB_BUCKETS: &[f64] = &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
+/// Bounds of the buckets of [`STEP_SECONDS`].
+pub const STEP_BUCKETS: &[f64] = &[0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0];
+
+/// Tells the recorder that is installed what each name means.
+pub(super) fn describe() {
+    describe_counter!(HTTP_REQUESTS, "Requests by method, route and status");
+    describe_histogram!(HTTP_SECONDS, Unit::Seconds, "Seconds until the head of an answer");
+    describe_counter!(JOBS, "Attempts of jobs by outcome");
+    describe_histogram!(JOB_SECONDS, Unit::Seconds, "Seconds of an attack");
+    describe_histogram!(QUEUE_WAIT_SECONDS, Unit::Seconds, "Seconds from the submission of a job to its start");
+    describe_histogram!(STEP_SECONDS, Unit::Seconds, "Seconds from point to point of an attack");
+    describe_gauge!(QUEUE_JOBS, "Jobs in the store by state");
+    describe_gauge!(ENGINE_ROWS, "Attacks that have a row in the engine");
+    describe_counter!(ENGINE_BATCHES, "Calls of the model by the number of rows they had");
+    describe_gauge!(ENGINE_HEALTHY, "1 while the engine answers, else 0");
+    describe_gauge!(MEMORY_BYTES, Unit::Bytes, "Resident memory of the process");
+}
