@@ -1,0 +1,1 @@
+"""Faults for the service, and proof of what they do to its jobs. Python's standard library only."""
