@@ -6,8 +6,9 @@
 //! ```text
 //! cli                     commands, thin
 //! api                     the HTTP service: one file per resource, thin
+//! access                  who may do what: keys, scopes, the audit log
 //! jobs                    attacks as durable jobs: store, workers, recovery
-//! access, artifact        who may do what; files of jobs
+//! artifact                files of jobs
 //! config, telemetry       what an operator sets; what an operator sees
 //! report                  manifests and tables
 //! evaluation, train       attacks on images and data sets, scored; fitting a model

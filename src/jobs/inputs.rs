@@ -16,7 +16,7 @@ use super::{InputRecord, Inputs, Upload};
 
 pub(super) use decoders::Decoders;
 pub(super) use hashes::Hashes;
-pub(super) use ingest::{Ingested, Rules, ingest, read_picture};
+pub(super) use ingest::{Ingested, Rules, ingest, refuse};
 pub(super) use load::{Loaded, load};
 
 /// What a picture is for.

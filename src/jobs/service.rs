@@ -7,14 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::estimate::{self, Estimate};
-use super::inputs::{Decoders, read_picture};
+use super::inputs::{Decoders, refuse};
 use super::live::Live;
-use super::spec::Window;
 use super::store::{Cancelled, Deleted, Event, Filter, JobStore, Page};
 use super::{Hosts, Job, JobError, JobId, JobSpec, State};
 use crate::artifact::{Artifacts, Blob, layout};
 use crate::config::{Config, LimitsConfig, QueueConfig};
-use crate::imaging::{Decoded, Limits, Mask, decode};
+use crate::imaging::{Decoded, Limits, Mask, Selection, decode};
 
 /// How long [`Jobs::changed`] waits: changes by other processes are seen by looking.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -27,15 +26,6 @@ pub struct Upload {
     pub target_mask: Option<Bytes>,
     pub allowed_region: Option<Bytes>,
     pub spec: JobSpec,
-}
-
-/// What to show of a file that holds more than one picture's worth.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct View {
-    /// Which frame of a DICOM or TIFF file with several, from 0.
-    pub frame: Option<u32>,
-    /// Which grey levels of a DICOM image become black and white.
-    pub window: Option<Window>,
 }
 
 /// Who submits, and in which request.
@@ -175,10 +165,10 @@ impl Jobs {
     ///
     /// # Errors
     /// [`JobError::Busy`], [`JobError::Picture`].
-    pub async fn picture(&self, bytes: Bytes, pointer: &'static str, view: View) -> Result<Decoded, JobError> {
+    pub async fn picture(&self, bytes: Bytes, pointer: &'static str, selection: Selection) -> Result<Decoded, JobError> {
         let limits = self.limits().clone();
-        let read = self.decoders().run(move || read_picture(&bytes, &limits, view)).await?;
-        read.map_err(|source| JobError::Picture { pointer, source })
+        let read = self.decoders().run(move || decode::decode_with(&bytes, &limits, &selection)).await?;
+        read.map_err(|source| refuse(pointer, source))
     }
 
     /// Reads a mask for the part of a request at `pointer`, under the same limits as those of jobs.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::attack::{AttackSpec, Budget, Criterion, Protocol};
+use crate::imaging::Window;
 use crate::loss::Loss;
 
 pub use check::{MOST_POINTS, parameter_pointer};
@@ -70,16 +71,6 @@ pub enum GoalName {
     Hallucinate,
     /// Exactly `target_mask`.
     Target,
-}
-
-/// A range of DICOM values that is shown from black to white (PS3.3 C.11.2).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Window {
-    /// The middle of the range.
-    pub center: f64,
-    /// Its width, at least 1.
-    pub width: f64,
 }
 
 /// A field of a request that cannot be used.

@@ -1,5 +1,8 @@
 //! Which of a file's pixels are wanted, and how its values become grey levels.
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use crate::imaging::ImagingError;
 
 /// What a caller wants of a file that holds more than one 8-bit picture.
@@ -14,7 +17,8 @@ pub struct Selection {
 /// A range of values, after rescaling (Hounsfield units in CT), that is shown from black to white.
 ///
 /// The range is that of the function LINEAR of DICOM PS3.3 C.11.2.1.2.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Window {
     /// The middle of the range.
     pub center: f64,

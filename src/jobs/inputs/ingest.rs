@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::{Hashes, Role};
 use crate::attack::Goal;
-use crate::imaging::{Decoded, Image, ImagingError, Limits, Mask, decode, encode};
-use crate::jobs::{InputRecord, Inputs, JobError, SpecError, Upload, View};
+use crate::imaging::{Decoded, Image, ImagingError, Limits, Mask, Selection, decode, encode};
+use crate::jobs::{InputRecord, Inputs, JobError, SpecError, Upload};
 use crate::model::Preprocess;
 
 /// What pictures have to keep to.
@@ -27,9 +27,9 @@ pub(in crate::jobs) struct Ingested {
 /// Reads and checks the pictures of a request.
 pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -> Result<Ingested, JobError> {
     let spec = &upload.spec;
-    let view = View { frame: spec.frame, window: spec.window };
-    let Decoded { image, container, notes } =
-        read_picture(&upload.image, &rules.limits, view).map_err(|source| refuse(Role::Image, source))?;
+    let selection = Selection { frame: spec.frame, window: spec.window };
+    let Decoded { image, container, notes } = decode::decode_with(&upload.image, &rules.limits, &selection)
+        .map_err(|source| refuse(Role::Image.pointer(), source))?;
     spec.budget
         .check(image.rgb().len(), &rules.input.std)
         .map_err(|error| SpecError::new("/spec/budget/epsilon", error))?;
@@ -41,7 +41,7 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
         height: image.height(),
         notes,
     };
-    let bytes = encode::quick_png(&image).map_err(|source| refuse(Role::Image, source))?;
+    let bytes = encode::quick_png(&image).map_err(|source| refuse(Role::Image.pointer(), source))?;
     let mut files = vec![(Role::Image, bytes.into())];
     let mut inputs = Inputs {
         image: kept(Role::Image, container.to_string().to_lowercase(), notes),
@@ -52,7 +52,7 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
     let mut target = None;
     for (role, bytes) in upload.pictures().filter(|(role, _)| *role != Role::Image) {
         let mask = fitting_mask(bytes, (role, &image), &rules.limits)?;
-        files.push((role, encode::mask_png(&mask).map_err(|source| refuse(role, source))?.into()));
+        files.push((role, encode::mask_png(&mask).map_err(|source| refuse(role.pointer(), source))?.into()));
         let record = Some(kept(role, format_of(bytes), vec![]));
         match role {
             Role::Image | Role::Mask => inputs.mask = record,
@@ -67,15 +67,9 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
     Ok(Ingested { inputs, files })
 }
 
-/// The picture that a request asks for in a file with several, or with a range of values of its own.
-pub(in crate::jobs) fn read_picture(bytes: &[u8], limits: &Limits, view: View) -> Result<Decoded, ImagingError> {
-    let View { frame: _, window: _ } = view;
-    decode::decode(bytes, limits)
-}
-
 fn fitting_mask(bytes: &[u8], (role, image): (Role, &Image), limits: &Limits) -> Result<Mask, JobError> {
-    let mask = decode::decode_mask(bytes, limits).map_err(|source| refuse(role, source))?;
-    mask.check_fits(image).map_err(|source| refuse(role, source))?;
+    let mask = decode::decode_mask(bytes, limits).map_err(|source| refuse(role.pointer(), source))?;
+    mask.check_fits(image).map_err(|source| refuse(role.pointer(), source))?;
     if role == Role::AllowedRegion && mask.area() == 0 {
         let detail = "the allowed region is empty: allow at least one pixel, or leave it out to allow all";
         return Err(SpecError::new(role.pointer(), detail).into());
@@ -87,6 +81,12 @@ fn format_of(bytes: &[u8]) -> String {
     crate::imaging::Container::of(bytes).map_or_else(String::new, |container| container.to_string().to_lowercase())
 }
 
-fn refuse(role: Role, source: ImagingError) -> JobError {
-    JobError::Picture { pointer: role.pointer(), source }
+/// A picture that cannot be used: the fault of the part at `pointer`, or of what the spec wants of it.
+pub(in crate::jobs) fn refuse(pointer: &'static str, source: ImagingError) -> JobError {
+    let pointer = match source {
+        ImagingError::NoSuchFrame { .. } => "/spec/frame",
+        ImagingError::Window(_) => "/spec/window",
+        _ => pointer,
+    };
+    JobError::Picture { pointer, source }
 }

@@ -7,7 +7,8 @@ use crate::artifact::layout;
 use crate::imaging::{Limits, Mask, decode, encode};
 use crate::jobs::store::{StoreError, Submitted};
 use crate::jobs::testing::{Service, config, created, mask_png, phantom, quick, upload};
-use crate::jobs::{JobError, Upload, View};
+use crate::imaging::Selection;
+use crate::jobs::{JobError, Upload};
 
 fn pointer(error: &JobError) -> &str {
     match error {
@@ -105,7 +106,7 @@ async fn a_picture_is_read_under_the_same_limits_outside_jobs() {
     config.limits.pixels = 64 * 48;
     let service = Service::new(config).await;
     let (image, mask) = phantom();
-    let read = service.jobs.picture(quick().image, "/image", View::default()).await.unwrap();
+    let read = service.jobs.picture(quick().image, "/image", Selection::default()).await.unwrap();
     assert_eq!(read.image, image);
     assert_eq!(service.jobs.mask(mask_png(&mask), "/mask").await.unwrap(), mask);
     let large = mask_png(&Mask::from_fn(64, 49, |_, _| true));
