@@ -31,26 +31,44 @@ pub struct Opened {
 macro_rules! suite {
     ($open:path) => {
         $crate::jobs::store::conformance::tests! { $open;
-            submit { a_job_is_stored_as_it_was_submitted; the_queue_takes_no_more_than_it_may; a_caller_is_limited_by_unfinished_jobs;
-                a_repeated_request_finds_its_job; a_repeated_request_is_answered_by_a_full_queue;
-                a_key_with_another_request_is_a_conflict; callers_do_not_share_keys; equal_requests_at_once_make_one_job }
-            claim { an_empty_queue_gives_nothing; a_claimed_job_runs; higher_priority_goes_first; callers_take_turns;
+            submit {
+                a_job_is_stored_as_it_was_submitted; the_queue_takes_no_more_than_it_may;
+                a_caller_is_limited_by_unfinished_jobs; a_repeated_request_finds_its_job;
+                a_repeated_request_is_answered_by_a_full_queue; a_key_with_another_request_is_a_conflict;
+                callers_do_not_share_keys; equal_requests_at_once_make_one_job
+            }
+            claim {
+                an_empty_queue_gives_nothing; a_claimed_job_runs; higher_priority_goes_first; callers_take_turns;
                 a_new_caller_goes_before_those_who_were_served; one_caller_is_served_in_order;
                 only_the_models_asked_for_are_given; a_job_that_waits_for_its_retry_is_not_given;
-                claimers_at_once_never_share_a_job }
-            lease { a_beat_extends_the_lease_and_tells_the_progress; an_expired_lease_holds_until_somebody_takes_the_job;
+                claimers_at_once_never_share_a_job
+            }
+            lease {
+                a_beat_extends_the_lease_and_tells_the_progress; an_expired_lease_holds_until_somebody_takes_the_job;
                 a_lost_lease_changes_nothing; a_lease_is_good_for_one_ending; a_failed_attempt_is_tried_again;
-                the_last_attempt_is_not_tried_again; a_failure_without_retry_is_final; success_forgets_earlier_failures;
-                handing_back_costs_no_attempt; a_lease_that_was_handed_back_never_becomes_valid_again }
-            cancel { a_queued_job_is_cancelled_at_once; a_running_job_is_asked_to_stop; an_ended_job_cannot_be_cancelled;
-                a_cancelled_job_is_not_queued_again; only_ended_jobs_are_deleted }
-            list { jobs_are_listed_newest_first_in_pages; filters_hold_together; times_of_submission_are_a_filter;
-                a_place_counts_what_is_ahead; jobs_are_counted_by_state }
-            history { every_change_of_state_is_an_event; events_after_a_number_are_given; old_progress_is_forgotten_but_no_state;
-                those_who_wait_are_told_of_changes; a_look_that_finds_nothing_tells_nobody }
-            maintenance { a_sweep_ends_what_has_no_attempts_left; a_sweep_cancels_what_was_to_be_cancelled;
-                a_sweep_leaves_live_leases_alone; recovery_puts_running_jobs_back; recovery_gives_up_a_job_that_kills_its_process;
-                old_jobs_are_purged_in_portions; forgotten_keys_can_be_used_again; a_store_that_works_answers_a_ping }
+                the_last_attempt_is_not_tried_again; a_failure_without_retry_is_final;
+                success_forgets_earlier_failures; handing_back_costs_no_attempt;
+                a_lease_that_was_handed_back_never_becomes_valid_again
+            }
+            cancel {
+                a_queued_job_is_cancelled_at_once; a_running_job_is_asked_to_stop; an_ended_job_cannot_be_cancelled;
+                a_cancelled_job_is_not_queued_again; only_ended_jobs_are_deleted
+            }
+            list {
+                jobs_are_listed_newest_first_in_pages; filters_hold_together; times_of_submission_are_a_filter;
+                a_place_counts_what_is_ahead; jobs_are_counted_by_state
+            }
+            history {
+                every_change_of_state_is_an_event; events_after_a_number_are_given;
+                old_progress_is_forgotten_but_no_state; those_who_wait_are_told_of_changes;
+                a_look_that_finds_nothing_tells_nobody
+            }
+            maintenance {
+                a_sweep_ends_what_has_no_attempts_left; a_sweep_cancels_what_was_to_be_cancelled;
+                a_sweep_leaves_live_leases_alone; recovery_puts_running_jobs_back;
+                recovery_gives_up_a_job_that_kills_its_process; old_jobs_are_purged_in_portions;
+                forgotten_keys_can_be_used_again; a_store_that_works_answers_a_ping
+            }
         }
 
         #[test]
