@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -64,6 +64,11 @@ impl Operations {
     /// Reads `vitals` when asked; once `stop` is cancelled, the service is not ready.
     pub fn new(vitals: Arc<dyn Vitals>, metrics: Metrics, stop: CancellationToken) -> Self {
         Self { vitals, metrics, stop, last: Arc::default() }
+    }
+
+    /// Cancelled when the service ends.
+    pub(super) fn stop(&self) -> &CancellationToken {
+        &self.stop
     }
 
     async fn readiness(&self) -> Readiness {
@@ -145,12 +150,12 @@ fn verdict(part: &str, result: Result<(), String>) -> Health {
 }
 
 /// The routes of this file.
-pub fn routes(operations: Operations) -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(healthz))
-        .routes(routes!(readyz))
-        .routes(routes!(metrics))
-        .with_state(operations)
+pub(super) fn routes<S>() -> OpenApiRouter<S>
+where
+    Operations: FromRef<S>,
+    S: Clone + Send + Sync + 'static,
+{
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
 }
 
 /// Whether the process lives
@@ -241,7 +246,7 @@ pub(crate) mod tests {
         let (metrics, ()) = Metrics::of(|_| ());
         let (fake, stop) = (Arc::new(fake), CancellationToken::new());
         let operations = Operations::new(fake.clone(), metrics, stop.clone());
-        (routes(operations).split_for_parts().0, stop, fake)
+        (routes().with_state(operations).split_for_parts().0, stop, fake)
     }
 
     async fn get(app: &Router, path: &str) -> (StatusCode, String) {

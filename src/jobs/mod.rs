@@ -22,7 +22,7 @@ pub mod spec;
 pub mod store;
 mod submit;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod worker;
 
 pub use error::JobError;

@@ -95,9 +95,9 @@ impl SegmentationModel for Scripted {
 }
 
 /// A service without HTTP.
-pub(super) struct Service {
+pub(crate) struct Service {
     _folder: tempfile::TempDir,
-    pub(super) jobs: Jobs,
+    pub(crate) jobs: Jobs,
     pub(super) config: Config,
     pub(super) script: Arc<Script>,
 }
@@ -112,7 +112,7 @@ pub(super) fn config() -> Config {
 }
 
 impl Service {
-    pub(super) async fn new(config: Config) -> Self {
+    pub(crate) async fn new(config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn JobStore> = Arc::new(SqliteStore::open(&folder.path().join("jobs.sqlite")).await.unwrap());
         let artifacts = Artifacts::open(&folder.path().join("artifacts")).unwrap();

@@ -15,8 +15,7 @@ use crate::api::{App, routes};
 use crate::artifact::Artifacts;
 use crate::config::{AccessMode, Config};
 use crate::jobs::store::{Counts, JobStore, SqliteStore};
-use crate::jobs::worker::Workers;
-use crate::jobs::{Hosts, Jobs};
+use crate::jobs::{Host, Hosts, Jobs, Workers};
 use crate::telemetry::Metrics;
 
 /// Opens the store, loads the models and starts the workers.
@@ -37,8 +36,7 @@ pub(super) async fn assemble(config: Arc<Config>, metrics: Metrics, stop: Cancel
     let workers = Workers::start(jobs.clone(), &config, stop.clone());
     let vitals = Arc::new(Organs { store: store.clone(), artifacts, hosts: hosts.clone() });
     let operations = Operations::new(vitals, metrics, stop.clone());
-    let app = App::new(jobs.clone(), hosts, config, stop.clone());
-    let (routes, _) = routes(app, operations);
+    let (routes, _) = routes(App::new((jobs.clone(), hosts), config, operations));
     let work = Box::pin(async move {
         stop.cancelled().await;
         jobs.begin_shutdown();
@@ -99,7 +97,7 @@ impl Vitals for Organs {
     }
 
     fn engines(&self) -> Vec<EngineVitals> {
-        let vitals = |host: &Arc<crate::jobs::Host>| EngineVitals {
+        let vitals = |host: &Arc<Host>| EngineVitals {
             model: host.name.clone(),
             stats: host.engine().stats(),
             failure: host.failure(),
