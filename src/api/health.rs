@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -144,13 +144,13 @@ fn verdict(part: &str, result: Result<(), String>) -> Health {
     }
 }
 
-/// The routes of this file.
-pub fn routes(operations: Operations) -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(healthz))
-        .routes(routes!(readyz))
-        .routes(routes!(metrics))
-        .with_state(operations)
+/// The routes of this file, for any state that holds [`Operations`].
+pub fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Operations: FromRef<S>,
+{
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
 }
 
 /// Whether the process lives
@@ -241,7 +241,7 @@ pub(crate) mod tests {
         let (metrics, ()) = Metrics::of(|_| ());
         let (fake, stop) = (Arc::new(fake), CancellationToken::new());
         let operations = Operations::new(fake.clone(), metrics, stop.clone());
-        (routes(operations).split_for_parts().0, stop, fake)
+        (routes().with_state(operations).split_for_parts().0, stop, fake)
     }
 
     async fn get(app: &Router, path: &str) -> (StatusCode, String) {

@@ -29,43 +29,43 @@ impl Refusal {
         self.header = Some((RETRY_AFTER, seconds.into()));
         self
     }
+}
 
-    /// No key, or none that is valid.
-    pub fn unauthenticated() -> Self {
-        let detail = "send a valid API key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`";
-        let mut refusal = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid API key is needed", detail);
-        refusal.header = Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-        refusal
-    }
+/// No key, or none that is valid.
+pub(super) fn unauthenticated() -> Refusal {
+    let detail = "send a valid API key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`";
+    let mut refusal = Refusal::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid API key is needed", detail);
+    refusal.header = Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+    refusal
+}
 
-    /// Not from where the request comes.
-    pub fn forbidden(detail: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "The request is not allowed", detail)
-    }
+/// Not from where the request comes.
+pub(super) fn forbidden(detail: &str) -> Refusal {
+    Refusal::new(StatusCode::FORBIDDEN, "forbidden", "The request is not allowed", detail)
+}
 
-    /// Too many requests of one key.
-    pub fn rate_limited(seconds: u64) -> Self {
-        let detail = format!("there were too many requests in a minute: try again in {seconds} s");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail).retry_after(seconds)
-    }
+/// Too many requests of one key.
+pub(super) fn rate_limited(seconds: u64) -> Refusal {
+    let detail = format!("there were too many requests in a minute: try again in {seconds} s");
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail).retry_after(seconds)
+}
 
-    /// Something that the service needs is not there for a moment.
-    pub fn unavailable(detail: &str) -> Self {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "unavailable", "The service is not available now", detail).retry_after(2)
-    }
+/// Something that the service needs is not there for a moment.
+pub(super) fn unavailable(detail: &str) -> Refusal {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Refusal::new(status, "unavailable", "The service is not available now", detail).retry_after(2)
+}
 
-    /// The request was not received in time.
-    pub fn received_too_slowly(seconds: u64) -> Self {
-        let detail = format!("the body did not arrive within {seconds} s: send it faster or make it smaller");
-        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long", detail)
-    }
+/// The request was not received in time.
+pub(super) fn received_too_slowly(seconds: u64) -> Refusal {
+    let detail = format!("the body did not arrive within {seconds} s: send it faster or make it smaller");
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long", detail)
+}
 
-    /// The answer was not ready in time.
-    pub fn answered_too_slowly(seconds: u64) -> Self {
-        let detail = format!("there was no answer within {seconds} s: try again later");
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The answer took too long", detail)
-    }
+/// The answer was not ready in time.
+pub(super) fn answered_too_slowly(seconds: u64) -> Refusal {
+    let detail = format!("there was no answer within {seconds} s: try again later");
+    Refusal::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The answer took too long", detail)
 }
 
 impl IntoResponse for Refusal {
