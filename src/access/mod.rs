@@ -82,3 +82,13 @@ pub trait Authority: Send + Sync + std::fmt::Debug {
     /// [`Refusal`].
     async fn admit(&self, key: &str) -> Result<Admission, Refusal>;
 }
+#[async_trait]
+impl<T: keys::KeyStore> Authority for T {
+    async fn admit(&self, key: &str) -> Result<Admission, Refusal> {
+        match self.verify(key).await {
+            Ok(key) => Ok(Admission { principal: key.principal(), requests_per_minute: key.requests_per_minute }),
+            Err(keys::KeyError::Store(error)) => Err(Refusal::Unavailable(error.to_string())),
+            Err(_) => Err(Refusal::Invalid),
+        }
+    }
+}

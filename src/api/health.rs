@@ -149,11 +149,11 @@ fn verdict(part: &str, result: Result<(), String>) -> Health {
     }
 }
 
-/// The routes of this file.
-pub(super) fn routes<S>() -> OpenApiRouter<S>
+/// The routes of this file, for any state that holds [`Operations`].
+pub fn routes<S>() -> OpenApiRouter<S>
 where
-    Operations: FromRef<S>,
     S: Clone + Send + Sync + 'static,
+    Operations: FromRef<S>,
 {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
 }

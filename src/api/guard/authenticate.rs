@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::rate::Allowance;
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 use crate::access::{self, Admission, Authority, Principal};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -51,12 +51,12 @@ fn is_open(request: &Request) -> bool {
 }
 
 async fn admit(authority: &dyn Authority, headers: &HeaderMap) -> Result<Admission, Refusal> {
-    let key = key(headers).ok_or_else(Refusal::unauthenticated)?;
+    let key = key(headers).ok_or_else(refusal::unauthenticated)?;
     authority.admit(key).await.map_err(|refusal| match refusal {
-        access::Refusal::Invalid => Refusal::unauthenticated(),
+        access::Refusal::Invalid => refusal::unauthenticated(),
         access::Refusal::Unavailable(reason) => {
             tracing::error!(reason, "keys cannot be checked");
-            Refusal::unavailable("keys cannot be checked now: try again later")
+            refusal::unavailable("keys cannot be checked now: try again later")
         }
     })
 }

@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
-use super::refusal::Refusal;
+use super::refusal;
 use crate::config::ServerConfig;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -44,8 +44,8 @@ pub(super) async fn layer(State(deadline): State<Deadline>, request: Request, ne
     let (request, received) = watch(request);
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
-        Err(_) if received.load(Ordering::Relaxed) => Refusal::answered_too_slowly(limit.as_secs()).into_response(),
-        Err(_) => Refusal::received_too_slowly(limit.as_secs()).into_response(),
+        Err(_) if received.load(Ordering::Relaxed) => refusal::answered_too_slowly(limit.as_secs()).into_response(),
+        Err(_) => refusal::received_too_slowly(limit.as_secs()).into_response(),
     }
 }
 

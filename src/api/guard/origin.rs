@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::refusal::Refusal;
+use super::refusal;
 use crate::config::AccessMode;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -48,7 +48,7 @@ impl Rule {
 pub(super) async fn layer(State(rule): State<Rule>, request: Request, next: Next) -> Response {
     match rule.refusal(&request) {
         None => next.run(request).await,
-        Some(detail) => Refusal::forbidden(detail).into_response(),
+        Some(detail) => refusal::forbidden(detail).into_response(),
     }
 }
 

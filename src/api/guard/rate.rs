@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use super::refusal::Refusal;
+use super::refusal;
 use crate::access::Principal;
 
 /// Requests a minute that the key itself allows.
@@ -68,7 +68,7 @@ pub(super) async fn layer(State(rates): State<Arc<Rates>>, request: Request, nex
     };
     match rates.count(&who(&request), allowance) {
         Ok(()) => next.run(request).await,
-        Err(seconds) => Refusal::rate_limited(seconds).into_response(),
+        Err(seconds) => refusal::rate_limited(seconds).into_response(),
     }
 }
 

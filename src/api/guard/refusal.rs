@@ -1,96 +1,49 @@
-//! Answers of the guard itself, as problem documents (RFC 9457).
+//! What the guard itself answers.
 
 use std::any::Any;
 
-use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::HeaderValue;
+use axum::http::header::WWW_AUTHENTICATE;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
-use super::request_id::RequestId;
+use crate::api::problem::{Kind, Problem};
 
-/// Why a request does not reach its route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    status: StatusCode,
-    slug: &'static str,
-    title: &'static str,
-    detail: String,
-    header: Option<(HeaderName, HeaderValue)>,
+/// No key, or none that is valid.
+pub(super) fn unauthenticated() -> Problem {
+    let detail = "send a valid API key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`";
+    Problem::new(Kind::Unauthenticated, detail).with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 
-impl Refusal {
-    fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, slug, title, detail: detail.into(), header: None }
-    }
-
-    fn retry_after(mut self, seconds: u64) -> Self {
-        self.header = Some((RETRY_AFTER, seconds.into()));
-        self
-    }
-
-    /// No key, or none that is valid.
-    pub fn unauthenticated() -> Self {
-        let detail = "send a valid API key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`";
-        let mut refusal = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid API key is needed", detail);
-        refusal.header = Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-        refusal
-    }
-
-    /// Not from where the request comes.
-    pub fn forbidden(detail: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "The request is not allowed", detail)
-    }
-
-    /// Too many requests of one key.
-    pub fn rate_limited(seconds: u64) -> Self {
-        let detail = format!("there were too many requests in a minute: try again in {seconds} s");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail).retry_after(seconds)
-    }
-
-    /// Something that the service needs is not there for a moment.
-    pub fn unavailable(detail: &str) -> Self {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "unavailable", "The service is not available now", detail).retry_after(2)
-    }
-
-    /// The request was not received in time.
-    pub fn received_too_slowly(seconds: u64) -> Self {
-        let detail = format!("the body did not arrive within {seconds} s: send it faster or make it smaller");
-        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long", detail)
-    }
-
-    /// The answer was not ready in time.
-    pub fn answered_too_slowly(seconds: u64) -> Self {
-        let detail = format!("there was no answer within {seconds} s: try again later");
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The answer took too long", detail)
-    }
+/// Not from where the request comes.
+pub(super) fn forbidden(detail: &'static str) -> Problem {
+    Problem::new(Kind::Forbidden, detail)
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut problem = json!({
-            "type": format!("/problems/{}", self.slug),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        if let Some(id) = RequestId::current() {
-            problem["instance"] = id.as_str().into();
-        }
-        let mut response = (self.status, Json(problem)).into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response.headers_mut().extend(self.header);
-        response
-    }
+/// Too many requests of one key.
+pub(super) fn rate_limited(seconds: u64) -> Problem {
+    let detail = format!("there were too many requests in a minute: try again in {seconds} s");
+    Problem::new(Kind::RateLimited, detail).retry_after(seconds)
+}
+
+/// Something that the service needs is not there for a moment.
+pub(super) fn unavailable(detail: &'static str) -> Problem {
+    Problem::new(Kind::Unavailable, detail)
+}
+
+/// The request was not received in time.
+pub(super) fn received_too_slowly(seconds: u64) -> Problem {
+    let detail = format!("the body did not arrive within {seconds} s: send it faster or make it smaller");
+    Problem::new(Kind::ReceivedTooSlowly, detail)
+}
+
+/// The answer was not ready in time.
+pub(super) fn answered_too_slowly(seconds: u64) -> Problem {
+    Problem::new(Kind::AnsweredTooSlowly, format!("there was no answer within {seconds} s: try again later"))
 }
 
 /// The answer to a request whose route panicked; what it said goes to the log only.
 pub(super) fn of_panic(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    tracing::error!(panic = text, "a route panicked");
-    let detail = "an error inside the service: report it with the request id in `instance`";
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail).into_response()
+    Problem::internal(&format_args!("a route panicked: {text}")).into_response()
 }

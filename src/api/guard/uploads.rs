@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
-use super::refusal::Refusal;
+use super::refusal;
 
 /// Bodies up to this size need no seat.
 const SMALL_BYTES: u64 = 64 << 10;
@@ -31,7 +31,7 @@ pub(super) async fn layer(State(Seats(seats)): State<Seats>, request: Request, n
         return next.run(request).await;
     }
     let Ok(seat) = seats.try_acquire_owned() else {
-        return Refusal::unavailable("too many uploads arrive at once: try again later").into_response();
+        return refusal::unavailable("too many uploads arrive at once: try again later").into_response();
     };
     let hold = move |body: Body| {
         let chunks = body.into_data_stream().inspect(move |_| {

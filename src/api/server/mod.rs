@@ -11,6 +11,7 @@ mod signals;
 mod stall;
 #[cfg(test)]
 mod tests;
+mod vitals;
 
 use std::io::{Write, stdout};
 use std::sync::Arc;
