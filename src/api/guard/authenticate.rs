@@ -9,8 +9,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::rate::Allowance;
-use super::refusal::{self, Refusal};
+use super::refusal;
 use crate::access::{self, Admission, Authority, Principal};
+use crate::api::problem::Problem;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -50,7 +51,7 @@ fn is_open(request: &Request) -> bool {
     is_read && (OPEN_PATHS.contains(&path) || OPEN_FOLDERS.iter().any(inside))
 }
 
-async fn admit(authority: &dyn Authority, headers: &HeaderMap) -> Result<Admission, Refusal> {
+async fn admit(authority: &dyn Authority, headers: &HeaderMap) -> Result<Admission, Problem> {
     let key = key(headers).ok_or_else(refusal::unauthenticated)?;
     authority.admit(key).await.map_err(|refusal| match refusal {
         access::Refusal::Invalid => refusal::unauthenticated(),
