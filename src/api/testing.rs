@@ -28,7 +28,10 @@ pub(super) async fn service(scope: Scope) -> Router {
     let operations = Operations::new(Arc::new(Fake::default()), metrics, CancellationToken::new());
     let hosts = Hosts::open(&[]).unwrap();
     let app = App::new((service.jobs.clone(), hosts), Arc::new(config), operations);
-    super::routes(app).0.layer(Extension(Principal { scope, ..Principal::without_key() })).layer(Extension(Arc::new(service)))
+    super::routes(app)
+        .0
+        .layer(Extension(Principal { scope, ..Principal::without_key() }))
+        .layer(Extension(Arc::new(service)))
 }
 
 /// What the service answers to an admin.

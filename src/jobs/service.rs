@@ -165,7 +165,12 @@ impl Jobs {
     ///
     /// # Errors
     /// [`JobError::Busy`], [`JobError::Picture`].
-    pub async fn picture(&self, bytes: Bytes, pointer: &'static str, selection: Selection) -> Result<Decoded, JobError> {
+    pub async fn picture(
+        &self,
+        bytes: Bytes,
+        pointer: &'static str,
+        selection: Selection,
+    ) -> Result<Decoded, JobError> {
         let limits = self.limits().clone();
         let read = self.decoders().run(move || decode::decode_with(&bytes, &limits, &selection)).await?;
         read.map_err(|source| refuse(pointer, source))

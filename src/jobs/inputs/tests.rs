@@ -4,10 +4,10 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::artifact::layout;
+use crate::imaging::Selection;
 use crate::imaging::{Limits, Mask, decode, encode};
 use crate::jobs::store::{StoreError, Submitted};
 use crate::jobs::testing::{Service, config, created, mask_png, phantom, quick, upload};
-use crate::imaging::Selection;
 use crate::jobs::{JobError, Upload};
 
 fn pointer(error: &JobError) -> &str {
