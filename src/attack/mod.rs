@@ -3,14 +3,15 @@
 //! A method only decides where to ask next. The [`harness`] owns the budget, the projection, the
 //! random numbers, the best point and the 8-bit file; a [`Protocol`] names a frozen set of choices.
 
+pub mod catalogue;
 mod fgsm;
 mod goal;
 pub mod harness;
 mod pgd;
 pub mod protocol;
+mod schema;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 pub use fgsm::Fgsm;
 pub use goal::{Aim, Goal};
@@ -86,7 +87,7 @@ pub trait Attack {
 
 /// A method and its parameters as they stand in a request, for example
 /// `{"method": "pgd", "steps": 40}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum AttackSpec {
     /// One step: [`Fgsm`].

@@ -18,6 +18,7 @@ const DEFAULT_SHARE: f64 = 0.25;
 #[serde(default, deny_unknown_fields)]
 pub struct Pgd {
     /// Number of gradient steps.
+    #[schema(minimum = 1, maximum = 9999)]
     pub steps: usize,
     /// Length of a step, with its unit; a quarter of epsilon unless set, or
     /// `2.5 epsilon / steps` if that is more: few steps have to be long ones.
@@ -25,6 +26,7 @@ pub struct Pgd {
     /// Whether to start at a random point of the budget rather than at the clean image.
     pub random_start: bool,
     /// How often to begin anew from another random point.
+    #[schema(minimum = 1, maximum = 5000)]
     pub restarts: usize,
 }
 

@@ -4,16 +4,16 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use candle_core::{Device, Tensor};
 use clap::Args;
 use serde::Serialize;
 
 use super::model_args::ModelArgs;
 use crate::engine::{Engine, EngineConfig};
+use crate::evaluation::logits;
 use crate::imaging::decode::{self, Limits};
-use crate::imaging::{Image, Mask, encode, npy, overlay};
+use crate::imaging::{Mask, encode, npy, overlay};
 use crate::metric::{DEFAULT_NSD_TOLERANCE_PX, MaskScores};
-use crate::model::{file_sha256, upsample};
+use crate::model::file_sha256;
 
 /// Segment one image without an attack.
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ pub fn run(args: &SegmentArgs) -> Result<()> {
 
     let (model, source) = args.model.open()?;
     let engine = Engine::spawn(Box::new(model), EngineConfig::default())?;
-    let logits = segment(&engine, image, &args.prompt)?;
+    let logits = logits(&engine, image, &args.prompt)?;
     let prediction = Mask::from_logits(&logits)?;
     let scores = reference.as_ref().map(|mask| MaskScores::between(&prediction, mask, DEFAULT_NSD_TOLERANCE_PX));
     let outcome = Outcome {
@@ -122,17 +122,6 @@ pub fn run(args: &SegmentArgs) -> Result<()> {
     // Last, so that who finds it finds the pictures too.
     encode::write(&args.out.join("result.json"), format!("{}\n", serde_json::to_string_pretty(&outcome)?).as_bytes())?;
     print(&outcome, &args.out)
-}
-
-/// The logits `[height, width]` of an image at its own size.
-fn segment(engine: &Engine, image: &Image, prompt: &str) -> Result<Tensor> {
-    let conditioning = engine.prepare(prompt)?;
-    let logits = engine.segment(&conditioning, &image.to_tensor(engine.device())?)?;
-    let logits = upsample(&logits.to_device(&Device::Cpu)?, (image.height(), image.width()))?;
-    if logits.flatten_all()?.to_vec1::<f32>()?.iter().any(|z| !z.is_finite()) {
-        bail!("the model's logits are not finite: its weights or adapters do not work on this image");
-    }
-    Ok(logits)
 }
 
 fn caption(outcome: &Outcome) -> String {

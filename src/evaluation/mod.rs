@@ -20,7 +20,7 @@ pub use aggregate::{AttackSummary, Estimate, SetSummary, Summary};
 pub use checklist::{Check, Verdict};
 pub use grid::{Attacked, Case, Grid, GridRow, Planned, RowScores, named_container, run_grid};
 pub use request::{AttackRequest, Threat};
-pub use single::{Artifact, AttackRun, Control, run_attack, segment};
+pub use single::{Artifact, AttackRun, Control, logits, run_attack, segment};
 
 /// Why an attack has no result.
 #[derive(Debug, thiserror::Error)]

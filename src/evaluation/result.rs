@@ -4,6 +4,7 @@
 //! by byte. Times and places are in the [`manifest`](crate::report::manifest).
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::attack::harness::queries::Queries;
 use crate::attack::harness::tracker::At;
@@ -17,9 +18,9 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// What was attacked, how, and what came of it.
 ///
 /// A score that has no value is `null`, with the reason beside it; no number is ever NaN or infinite.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct AttackResult {
-    /// [`SCHEMA_VERSION`].
+    /// Version of the layout; raised when a field changes its meaning or goes away.
     pub schema_version: u32,
     /// Name of the model.
     pub model: String,
@@ -37,6 +38,7 @@ pub struct AttackResult {
     pub clean: Scored,
     /// The prediction on the clean image after the file format's round trip, if that changes the image.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub clean_reencoded: Option<Scored>,
     /// The prediction on the adversarial image as read back from its file: the result.
     pub adversarial_file: Scored,
@@ -50,14 +52,15 @@ pub struct AttackResult {
     pub perturbation_picture: PerturbationPicture,
     /// How often the model was asked.
     pub queries: Queries,
-    /// Loss and DSC of every visited point.
+    /// Loss and DSC of every visited point. In the file only: the service leaves them out of its answers.
+    #[schema(required = false)]
     pub steps: Vec<StepRecord>,
     /// What the reader should know before trusting the numbers.
     pub notes: Vec<String>,
 }
 
 /// A request with its defaults filled in.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Asked {
     /// The text that names the structure.
     pub prompt: String,
@@ -68,6 +71,7 @@ pub struct Asked {
     /// The named set of choices.
     pub protocol: Protocol,
     /// `untargeted`, `erase`, `hallucinate` or `target`.
+    #[schema(value_type = String)]
     pub goal: &'static str,
     /// When the attack counts as successful.
     pub criterion: Criterion,
@@ -80,7 +84,7 @@ pub struct Asked {
 }
 
 /// Width and height in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Size {
     /// Columns.
     pub width: usize,
@@ -89,7 +93,7 @@ pub struct Size {
 }
 
 /// What masks are compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reference {
     /// The mask that came with the request.
@@ -100,23 +104,25 @@ pub enum Reference {
 }
 
 /// A prediction with its scores against the reference. Flat in JSON.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Scored {
     /// Every score.
     #[serde(flatten)]
     pub scores: MaskScores,
     /// DSC against the target of a targeted attack.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub dsc_to_target: Option<f64>,
     /// The attack's objective.
     pub objective: f32,
     /// The restart and step that this comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub at: Option<At>,
 }
 
 /// How the perturbation was made visible.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PerturbationPicture {
     /// Level that stands for "unchanged"; brighter has risen, darker has fallen.
     pub zero_level: u8,

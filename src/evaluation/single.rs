@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use candle_core::{Device, Tensor};
+
 use super::request::Fitted;
 use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size, goal_name};
 use super::{AttackRequest, RunError};
@@ -13,6 +15,7 @@ use crate::imaging::perturbation::{self, Perturbation};
 use crate::imaging::{Image, ImagingError, Mask, encode};
 use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, Deltas, MaskScores, PerturbationScores};
 use crate::model::upsample;
+use crate::oracle::OracleError;
 
 /// How the caller follows and stops an attack.
 pub struct Control<'a> {
@@ -86,6 +89,20 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
 pub fn segment(engine: &Engine, image: &Image, prompt: &str) -> Result<Mask, RunError> {
     let logits = engine.segment(&engine.prepare(prompt)?, &image.to_tensor(engine.device())?)?;
     Ok(Mask::from_logits(&upsample(&logits, (image.height(), image.width()))?)?)
+}
+
+/// The logits `[height, width]` of an image at its own size, on the CPU: those of [`segment`].
+///
+/// # Errors
+/// A prompt that cannot be used, a failing model, logits that are not finite.
+pub fn logits(engine: &Engine, image: &Image, prompt: &str) -> Result<Tensor, RunError> {
+    let logits = engine.segment(&engine.prepare(prompt)?, &image.to_tensor(engine.device())?)?;
+    let logits = upsample(&logits.to_device(&Device::Cpu)?, (image.height(), image.width()))?;
+    if logits.flatten_all()?.to_vec1::<f32>()?.iter().any(|z| !z.is_finite()) {
+        let reason = "the model's logits are not finite: its weights or adapters do not work on this image";
+        return Err(OracleError::Model(reason.into()).into());
+    }
+    Ok(logits)
 }
 
 fn objective(problem: &Problem, engine: &Engine) -> Result<Objective, RunError> {

@@ -163,12 +163,16 @@ pub struct Progress {
     /// Points that will be visited in all.
     pub steps: u64,
     /// DSC against the reference at the last point.
+    #[schema(required)]
     pub dsc: Option<f64>,
     /// The lowest DSC so far (for a targeted goal, the DSC at the point nearest to the target).
+    #[schema(required)]
     pub best_dsc: Option<f64>,
     /// The objective at the last point.
+    #[schema(required)]
     pub loss: Option<f32>,
     /// Mean seconds from point to point in this attempt.
+    #[schema(required)]
     pub step_seconds: Option<f64>,
 }
 

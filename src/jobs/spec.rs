@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::attack::{AttackSpec, Budget, Criterion, Protocol};
 use crate::loss::Loss;
@@ -13,6 +14,7 @@ use crate::loss::Loss;
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
     /// The text that names the structure, 1 to 1000 characters.
+    #[schema(min_length = 1, max_length = 1000, pattern = "\\S", example = "lungs")]
     pub prompt: String,
     /// The method and its parameters; what is left out is as the protocol has it.
     pub attack: AttackSpec,
@@ -32,22 +34,35 @@ pub struct JobSpec {
     pub loss: Option<Loss>,
     /// Seed of all random numbers.
     #[serde(default)]
+    #[schema(maximum = 18446744073709551615_u64)]
     pub seed: u64,
     /// Name of a model of `GET /models`; the default model if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// From -9 to 9; higher goes first. More than 0 needs the scope `admin`.
     #[serde(default)]
+    #[schema(minimum = -9, maximum = 9)]
     pub priority: i32,
     /// The caller's own names, kept and answered as they are: at most 16, keys up to 64 characters, values up to 256.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(schema_with = labels_schema)]
     pub labels: BTreeMap<String, String>,
     /// Which frame of a DICOM or TIFF file with several, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 4294967295_u32)]
     pub frame: Option<u32>,
     /// Which grey levels of a DICOM image become black and white; the file's own window if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
+}
+
+fn labels_schema() -> ObjectBuilder {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    ObjectBuilder::new()
+        .description(Some("Your own names, kept and answered as they are."))
+        .property_names(Some(text().min_length(Some(1)).max_length(Some(64))))
+        .additional_properties(Some(text().max_length(Some(256))))
+        .max_properties(Some(16))
 }
 
 /// The wrong answer that counts.
@@ -72,6 +87,7 @@ pub struct Window {
     /// The middle of the range.
     pub center: f64,
     /// Its width, at least 1.
+    #[schema(minimum = 1)]
     pub width: f64,
 }
 

@@ -1,12 +1,13 @@
 //! What a clinician would notice: a lesion missed or invented, grown, moved or torn apart.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Reasons, Undefined, or_reason};
 use crate::imaging::Mask;
 
-/// The clinical part of [`super::MaskScores`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The clinical part of the mask scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ClinicalScores {
     /// The reference has pixels, the prediction none.
     pub missed: bool,
@@ -16,7 +17,7 @@ pub struct ClinicalScores {
     pub area_change_percent: Option<f64>,
     /// Distance between the centres of mass in pixels; `None` if either mask is empty.
     pub centroid_shift_px: Option<f64>,
-    /// Number of connected parts of the prediction, see [`component_count`].
+    /// Number of connected parts of the prediction.
     pub components: u64,
     /// Number of connected parts of the reference.
     pub reference_components: u64,

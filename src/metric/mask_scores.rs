@@ -1,6 +1,7 @@
 //! All scores of a prediction against a reference, and what an attack changed in them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     ClinicalScores, Confusion, MetricError, OverlapScores, Reasons, SurfaceDistances, SurfaceScores, Undefined,
@@ -8,7 +9,7 @@ use super::{
 use crate::imaging::Mask;
 
 /// Every score of a predicted mask against a reference mask. Flat in JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MaskScores {
     /// DSC, IoU and the other pixel counts.
     #[serde(flatten)]
@@ -21,6 +22,7 @@ pub struct MaskScores {
     pub clinical: ClinicalScores,
     /// Why a score is `None`.
     #[serde(default, skip_serializing_if = "Reasons::is_empty")]
+    #[schema(inline)]
     pub reasons: Reasons,
 }
 
@@ -43,7 +45,7 @@ impl MaskScores {
 
 /// The scores of an attacked prediction minus those of the clean one, field by field, and how much
 /// the two predictions have in common. A negative `dsc` is damage; so is a positive `hd95_px`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Deltas {
     /// Dice similarity coefficient.
     pub dsc: f64,
@@ -73,6 +75,7 @@ pub struct Deltas {
     pub iou_between_predictions: f64,
     /// Why a delta is `None`: `clean_` or `adversarial_` and the reason of that side.
     #[serde(default, skip_serializing_if = "Reasons::is_empty")]
+    #[schema(inline)]
     pub reasons: Reasons,
 }
 

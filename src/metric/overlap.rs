@@ -5,12 +5,13 @@
 //! so that a second mean can leave them out.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{MetricError, Reasons, Undefined, or_reason, same_mask_size};
 use crate::imaging::Mask;
 
 /// Pixel counts of a prediction against a reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Confusion {
     /// In both.
     pub true_positive: u64,
@@ -88,8 +89,8 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// The overlap part of [`super::MaskScores`]; each score is in [0, 1], more is better.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The overlap part of the mask scores; each score is in [0, 1], more is better.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OverlapScores {
     /// Dice similarity coefficient.
     pub dsc: f64,

@@ -1,12 +1,13 @@
 //! How far an adversarial image is from its original, on the 8-bit pixels that a file holds.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{MetricError, Reasons, Undefined, or_reason, same_image_size, ssim::ssim};
 use crate::imaging::Image;
 
 /// The difference of two images, over all pixels and the three channels. Norms are in levels of 255.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PerturbationScores {
     /// Largest change of any channel of any pixel, in levels.
     pub linf_levels: u8,
@@ -18,12 +19,13 @@ pub struct PerturbationScores {
     pub mean_abs_levels: f64,
     /// Peak signal-to-noise ratio 10 log10(1 / MSE) of pixels in [0, 1]; `None` for equal images.
     pub psnr_db: Option<f64>,
-    /// Structural similarity, see [`ssim`]; `None` for images smaller than its window.
+    /// Structural similarity; `None` for images smaller than its window.
     pub ssim: Option<f64>,
     /// No pixel differs.
     pub identical: bool,
     /// Why a score is `None`.
     #[serde(default, skip_serializing_if = "Reasons::is_empty")]
+    #[schema(inline)]
     pub reasons: Reasons,
 }
 

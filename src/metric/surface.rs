@@ -11,6 +11,7 @@
 //! any two pixels are apart, and NSD 0.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{MetricError, distance::squared_distance_transform, same_mask_size, statistics::percentile_of_sorted};
 use crate::imaging::Mask;
@@ -140,8 +141,8 @@ fn occupied(lines: usize, mut used: impl FnMut(usize) -> bool) -> (usize, usize)
     (first, last + 1)
 }
 
-/// The outline part of [`super::MaskScores`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The outline part of the mask scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SurfaceScores {
     /// 95th percentile Hausdorff distance in pixels; less is better.
     pub hd95_px: f64,

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::clipseg::{LoadError, Parts};
 use super::embedded;
 use super::registry::Source;
 
 /// A model in numbers, and what it can be asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Description {
     /// Name of the model, as in reports.
     pub name: String,
@@ -24,7 +25,7 @@ pub struct Description {
 }
 
 /// The size of a CLIPSeg.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Architecture {
     /// Side of the network's square input in pixels.
     pub input_px: usize,
@@ -49,7 +50,7 @@ pub struct Architecture {
 }
 
 /// Something that a model was trained to find.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Structure {
     /// Names of the structure.
     pub names: Vec<String>,

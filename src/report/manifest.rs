@@ -7,6 +7,7 @@ use std::time::Duration;
 use candle_core::{Device, DeviceLocation};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::evaluation::Artifact;
 use crate::evaluation::result::{Asked, SCHEMA_VERSION};
@@ -36,13 +37,17 @@ pub struct Manifest {
 }
 
 /// The program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Version)]
 pub struct Code {
     /// The program's name.
+    #[schema(value_type = String)]
     pub name: &'static str,
     /// Its version.
+    #[schema(value_type = String)]
     pub version: &'static str,
     /// The commit it was built from, if the build had it in `SEGPROBE_COMMIT`.
+    #[schema(value_type = Option<String>)]
     pub commit: Option<&'static str>,
 }
 

@@ -66,14 +66,17 @@ pub enum BudgetError {
 
 /// A distance with its unit; finite and not negative.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "Written", into = "Written", deny_unknown_fields)]
 pub struct Epsilon {
+    /// The number, 0 or more.
+    #[schema(minimum = 0)]
     value: f64,
+    /// What it counts.
     unit: Unit,
 }
 
 /// [`Epsilon`] as it stands in a request, before it is checked.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename = "Epsilon", deny_unknown_fields)]
 struct Written {
     value: f64,
@@ -178,7 +181,8 @@ impl Budget {
 }
 
 /// A budget in all three units.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = BudgetEcho)]
 pub struct Echo {
     /// How the perturbation is measured.
     pub norm: Norm,

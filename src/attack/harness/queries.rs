@@ -2,11 +2,12 @@
 
 use candle_core::Tensor;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::oracle::{Answer, Oracle, OracleError};
 
 /// How often the model was asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Queries {
     /// For the loss.
     pub loss: usize,

@@ -1,13 +1,15 @@
 //! When an attack has succeeded, said in advance.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::evaluation::Evaluation;
 use crate::attack::AttackError;
 
 /// What has to happen to the mask.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
     /// DSC against the reference falls below this.
@@ -17,6 +19,25 @@ pub enum Criterion {
     /// DSC against the target rises to at least this.
     DscToTargetAtLeast(f64),
 }
+
+/// By hand, since a derived schema knows neither the range nor that a second field is refused.
+impl PartialSchema for Criterion {
+    fn schema() -> RefOr<Schema> {
+        let threshold = |name: &str, meaning: &str| {
+            let number = ObjectBuilder::new().schema_type(Type::Number).exclusive_minimum(Some(0)).maximum(Some(1));
+            let object = ObjectBuilder::new().property(name, number.description(Some(meaning))).required(name);
+            object.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+        };
+        OneOfBuilder::new()
+            .description(Some("What has to happen to the mask."))
+            .item(threshold("dsc_below", "DSC against the reference falls below this."))
+            .item(threshold("drop_at_least", "DSC against the reference falls by at least this."))
+            .item(threshold("dsc_to_target_at_least", "DSC against the target rises to at least this."))
+            .into()
+    }
+}
+
+impl ToSchema for Criterion {}
 
 impl Criterion {
     /// Half: an untargeted attack brings the DSC below it, a targeted one brings the DSC to its
@@ -56,7 +77,7 @@ impl Criterion {
 }
 
 /// Whether an attack succeeded, and by which rule.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Success {
     /// The rule.
     pub criterion: Criterion,

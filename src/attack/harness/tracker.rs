@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Tensor};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::evaluation::Evaluation;
 use super::problem::Problem;
@@ -10,7 +11,7 @@ use crate::attack::protocol::Iterate;
 use crate::oracle::{Answer, Oracle, OracleError};
 
 /// One visited point, in numbers.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct StepRecord {
     /// The restart, from 0.
     pub restart: usize,
@@ -29,7 +30,7 @@ pub struct StepRecord {
 }
 
 /// Where a result came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct At {
     /// The restart, from 0.
     pub restart: usize,
