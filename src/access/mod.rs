@@ -1,5 +1,8 @@
-//! Who may do what.
+//! Who may do what, and who did.
 
+pub mod audit;
+
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,4 +29,41 @@ pub struct Principal {
     pub scope: Scope,
     /// Unfinished jobs the caller may have, if the key says so.
     pub max_unfinished: Option<u64>,
+}
+
+impl Principal {
+    /// Whoever asks where nobody is asked for a key.
+    pub fn without_key() -> Self {
+        Self { caller: "local".into(), key: None, scope: Scope::Admin, max_unfinished: None }
+    }
+}
+
+/// What a valid key gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// Who it is.
+    pub principal: Principal,
+    /// Requests a minute; the configured number if `None`.
+    pub requests_per_minute: Option<u32>,
+}
+
+/// Why a key was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is malformed, unknown, revoked or expired. Which of these is nobody's business.
+    #[error("the key is not valid")]
+    Invalid,
+    /// Nobody can tell now.
+    #[error("keys cannot be checked now: {0}")]
+    Unavailable(String),
+}
+
+/// Knows the keys.
+#[async_trait]
+pub trait Authority: Send + Sync + std::fmt::Debug {
+    /// Whose key this text is.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    async fn admit(&self, key: &str) -> Result<Admission, Refusal>;
 }

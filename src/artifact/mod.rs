@@ -1,5 +1,7 @@
 //! Files of jobs, in a local folder or an object store.
 
+pub mod bundle;
+
 use bytes::Bytes;
 
 /// Why a file could not be kept or fetched.

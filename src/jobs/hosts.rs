@@ -23,6 +23,10 @@ impl Host {
     pub fn engine(&self) -> Engine {
         todo!("H3")
     }
+    /// Why the model answers nothing now; `None` while it is healthy.
+    pub fn failure(&self) -> Option<String> {
+        todo!("H3")
+    }
     /// Mean seconds between two answers of the model to whoever asks, measured; `None` before the first.
     pub fn step_seconds(&self) -> Option<f64> {
         todo!("H3")
@@ -51,5 +55,9 @@ impl Hosts {
             None => self.0.first(),
             Some(name) => self.0.iter().find(|host| host.name == name),
         }
+    }
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(Arc::default())
     }
 }

@@ -18,5 +18,5 @@ pub mod store;
 
 pub use hosts::{Host, Hosts};
 pub use job::{ArtifactRecord, Comparison, Failure, InputRecord, Inputs, Job, JobId, Outcome, Progress, Scores, State};
-pub use service::{Jobs, Upload};
+pub use service::{Estimate, JobError, Jobs, Submission, Upload, View};
 pub use spec::{GoalName, JobSpec, SpecError};
