@@ -7,6 +7,7 @@ mod evaluate;
 mod failure;
 pub mod model_args;
 mod models;
+mod openapi;
 mod phantoms;
 mod segment;
 mod train;
@@ -30,6 +31,7 @@ enum Command {
     Evaluate(Box<evaluate::EvaluateArgs>),
     Segment(Box<segment::SegmentArgs>),
     Models(models::ModelsArgs),
+    Openapi(openapi::OpenapiArgs),
     Doctor(Box<doctor::DoctorArgs>),
     Phantoms(phantoms::PhantomsArgs),
     Train(Box<train::TrainArgs>),
@@ -46,6 +48,7 @@ impl Cli {
             Command::Evaluate(args) => evaluate::run(args),
             Command::Segment(args) => segment::run(args),
             Command::Models(args) => models::run(args),
+            Command::Openapi(args) => openapi::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Phantoms(args) => phantoms::run(args),
             Command::Train(args) => train::run(args),
