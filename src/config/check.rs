@@ -34,7 +34,8 @@ impl Config {
         range("limits.pixels", limits.pixels, 1..=1 << 32)?;
         range("limits.side", limits.side.into(), 1..=1 << 20)?;
         range("limits.decoders", limits.decoders as u64, 1..=256)?;
-        range("limits.waiting_uploads", limits.waiting_uploads as u64, 1..=10_000)?;
+        range("limits.uploads", limits.uploads as u64, 1..=10_000)?;
+        range("limits.waiting_bytes", limits.waiting_bytes, limits.body_bytes..=1 << 40)?;
         range("queue.workers", queue.workers as u64, 1..=1024)?;
         range("queue.max_queued", queue.max_queued, 1..=1_000_000)?;
         range("queue.max_per_caller", queue.max_per_caller, 1..=1_000_000)?;

@@ -54,8 +54,10 @@ pub struct LimitsConfig {
     pub side: u32,
     /// Uploads that are decoded at once.
     pub decoders: usize,
-    /// Uploads that may wait for a decoder, in memory; one more is answered 503.
-    pub waiting_uploads: usize,
+    /// Uploads above 64 KiB that are received at once; one more waits a little and is answered 503.
+    pub uploads: usize,
+    /// Bytes of uploads that may wait for a decoder; more are answered 503.
+    pub waiting_bytes: u64,
 }
 
 /// How jobs wait, run and are kept.
@@ -159,7 +161,14 @@ impl Default for ServerConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { body_bytes: 64 << 20, pixels: 50_000_000, side: 20_000, decoders: 2, waiting_uploads: 32 }
+        Self {
+            body_bytes: 64 << 20,
+            pixels: 50_000_000,
+            side: 20_000,
+            decoders: 2,
+            uploads: 32,
+            waiting_bytes: 256 << 20,
+        }
     }
 }
 

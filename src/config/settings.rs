@@ -25,7 +25,11 @@ pub const SETTINGS: &[Setting] = &[
     about("limits.pixels", "Width times height of a picture."),
     about("limits.side", "Width and height of a picture."),
     about("limits.decoders", "Uploads that are decoded at once."),
-    about("limits.waiting_uploads", "Uploads that may wait for a decoder, in memory; one more is answered 503."),
+    about(
+        "limits.uploads",
+        "Uploads above 64 KiB that are received at once; one more waits a little and is answered 503.",
+    ),
+    about("limits.waiting_bytes", "Bytes of uploads that may wait for a decoder; more are answered 503."),
     about("queue.workers", "Attacks that run at once, sharing the batches of the models."),
     about("queue.max_queued", "Jobs that may wait; one more is answered 429."),
     about("queue.max_per_caller", "Unfinished jobs of one caller, unless the key says otherwise."),

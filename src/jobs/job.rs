@@ -117,8 +117,8 @@ pub struct Job {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// A queued job is not begun before this.
-    pub run_after: DateTime<Utc>,
+    /// A job that is to be tried again is not begun before this.
+    pub run_after: Option<DateTime<Utc>>,
 }
 
 /// The pictures that a job came with.

@@ -29,6 +29,6 @@ pub use error::JobError;
 pub use estimate::Estimate;
 pub use hosts::{Host, Hosts};
 pub use job::{ArtifactRecord, Comparison, Failure, InputRecord, Inputs, Job, JobId, Outcome, Progress, Scores, State};
-pub use service::{Jobs, Submission, Upload};
+pub use service::{Changes, Jobs, Submission, Upload};
 pub use spec::{GoalName, JobSpec, SpecError};
 pub use worker::Workers;

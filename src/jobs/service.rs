@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::estimate::{self, Estimate};
 use super::inputs::{Decoders, refuse};
@@ -15,7 +16,7 @@ use crate::artifact::{Artifacts, Blob, layout};
 use crate::config::{Config, LimitsConfig, QueueConfig};
 use crate::imaging::{Decoded, Limits, Mask, Selection, decode};
 
-/// How long [`Jobs::changed`] waits: changes by other processes are seen by looking.
+/// How long [`Changes::next`] waits: changes by other processes are seen by looking.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What a caller hands in.
@@ -39,6 +40,18 @@ pub struct Submission {
     pub max_unfinished: Option<u64>,
 }
 
+/// Tells when it is worth looking again.
+#[derive(Debug)]
+pub struct Changes(watch::Receiver<u64>);
+
+impl Changes {
+    /// Ends when some job may have changed since the last time, at the latest after a second.
+    pub async fn next(&mut self) {
+        // Neither a change nor a second without one is more than a reason to look again.
+        let _ = tokio::time::timeout(LONGEST_WAIT, self.0.changed()).await;
+    }
+}
+
 /// Jobs: submit, look, stop, fetch. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Jobs(Arc<Shared>);
@@ -58,12 +71,12 @@ struct Shared {
 impl Jobs {
     /// Jobs of a store, with their files and models.
     pub fn new(store: Arc<dyn JobStore>, artifacts: Artifacts, hosts: Hosts, config: &Config) -> Self {
-        let LimitsConfig { body_bytes, pixels, side, decoders, waiting_uploads } = config.limits.clone();
+        let LimitsConfig { body_bytes, pixels, side, decoders, waiting_bytes, uploads: _ } = config.limits.clone();
         Self(Arc::new(Shared {
             store,
             artifacts,
             hosts,
-            decoders: Decoders::new(decoders, waiting_uploads),
+            decoders: Decoders::new(decoders, waiting_bytes),
             limits: Limits { bytes: body_bytes, pixels, side },
             queue: config.queue.clone(),
             live: Live::default(),
@@ -141,11 +154,9 @@ impl Jobs {
         Ok(self.store().events(id, after).await?)
     }
 
-    /// Ends when some job may have changed, at the latest after a second.
-    pub async fn changed(&self) {
-        let mut changes = self.store().changes();
-        // Neither a change nor a second without one is more than a reason to look again.
-        let _ = tokio::time::timeout(LONGEST_WAIT, changes.changed()).await;
+    /// Tells when jobs may have changed from now on. Ask for it before looking at a job, and no change is missed.
+    pub fn changes(&self) -> Changes {
+        Changes(self.store().changes())
     }
 
     /// An artifact of a succeeded job, `None` if it has none of that name.
@@ -172,7 +183,8 @@ impl Jobs {
         selection: Selection,
     ) -> Result<Decoded, JobError> {
         let limits = self.limits().clone();
-        let read = self.decoders().run(move || decode::decode_with(&bytes, &limits, &selection)).await?;
+        let read =
+            self.decoders().run(bytes.len() as u64, move || decode::decode_with(&bytes, &limits, &selection)).await?;
         read.map_err(|source| refuse(pointer, source))
     }
 
@@ -182,7 +194,7 @@ impl Jobs {
     /// [`JobError::Busy`], [`JobError::Picture`].
     pub async fn mask(&self, bytes: Bytes, pointer: &'static str) -> Result<Mask, JobError> {
         let limits = self.limits().clone();
-        let read = self.decoders().run(move || decode::decode_mask(&bytes, &limits)).await?;
+        let read = self.decoders().run(bytes.len() as u64, move || decode::decode_mask(&bytes, &limits)).await?;
         read.map_err(|source| JobError::Picture { pointer, source })
     }
 

@@ -31,7 +31,8 @@ impl Jobs {
         self.check_open()?;
         let host = self.host(submission.upload.spec.model.as_deref())?;
         let upload = Arc::new(submission.upload);
-        let hashes = self.decoders().run({
+        let bytes = upload.pictures().map(|(_, bytes)| bytes.len() as u64).sum();
+        let hashes = self.decoders().run(bytes, {
             let upload = upload.clone();
             move || Hashes::of(&upload)
         });
@@ -44,7 +45,7 @@ impl Jobs {
             return Ok(Submitted::Replayed(job));
         }
         let rules = Rules { limits: self.limits().clone(), input: host.engine().input().clone() };
-        let ingested = self.decoders().run({
+        let ingested = self.decoders().run(bytes, {
             let upload = upload.clone();
             move || ingest(&upload, &hashes, &rules)
         });

@@ -149,13 +149,14 @@ impl Service {
 
     /// Waits until the job is as wanted; a minute is far more than any test takes.
     pub(super) async fn until(&self, id: JobId, wanted: impl Fn(&Job) -> bool) -> Job {
+        let mut changes = self.jobs.changes();
         let waited = tokio::time::timeout(Duration::from_secs(60), async {
             loop {
                 let job = self.jobs.find(id).await.unwrap();
                 if wanted(&job) {
                     return job;
                 }
-                self.jobs.changed().await;
+                changes.next().await;
             }
         });
         waited.await.unwrap_or_else(|_| panic!("the job {id} does not become what the test waits for"))

@@ -122,8 +122,9 @@ async fn a_damaged_file_is_refused_without_a_word_about_the_patient() -> Checked
     let far = Submission::fgsm().picture("image", whole.clone()).with("/frame", 5);
     let cut = Submission::fgsm().picture("image", whole[..whole.len() - 99].to_vec());
     let tags_only = Submission::fgsm().picture("image", whole[..500].to_vec());
-    for wrong in [far, cut, tags_only] {
-        let problem = Answer::to(client.attack(&wrong)).await?.problem(422, "invalid")?.to_string();
+    let refused = [(far, 422, "invalid"), (cut, 422, "invalid"), (tags_only, 415, "unsupported-media-type")];
+    for (wrong, status, slug) in refused {
+        let problem = Answer::to(client.attack(&wrong)).await?.problem(status, slug)?.to_string();
         ensure!(!PATIENT.iter().any(|word| problem.contains(word)), "{problem}");
     }
     let log = service.log();

@@ -104,7 +104,7 @@ async fn shutdown_hands_a_long_attack_back_and_does_not_count_it() -> Checked {
     service.restart().await?;
     let client = service.client();
     let running = client.running(&id).await?;
-    ensure!(running["attempt"] == 1, "{running}");
+    ensure!(running["attempt"] == 2 && running["max_attempts"] == 4, "as many attempts are left: {running}");
     client.cancelled(&id).await?;
     service.finish().await
 }

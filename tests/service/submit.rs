@@ -12,8 +12,8 @@ use crate::harness::{Answer, Checked, Options, Service, Submission, pictures, te
 const KEYS: [&str; 23] = [
     "artifacts",
     "attempt",
-    "cancel_requested",
     "caller",
+    "cancel_requested",
     "comparison",
     "created_at",
     "duration_seconds",

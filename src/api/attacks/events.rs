@@ -18,7 +18,7 @@ use crate::api::caller::Reader;
 use crate::api::extract::{At, Parameters};
 use crate::api::problem::{Always, Problem, Refused};
 use crate::jobs::store::Event;
-use crate::jobs::{JobError, JobId, Jobs};
+use crate::jobs::{Changes, JobError, JobId, Jobs};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -62,7 +62,8 @@ pub(super) async fn attack_events(
 ) -> Result<Response, Problem> {
     let after = position(&headers, query.last_event_id)?;
     visible(&app, &principal, id).await?;
-    let feed = Feed { jobs: app.jobs.clone(), id, after, read: VecDeque::new() };
+    let (jobs, changes) = (app.jobs.clone(), app.jobs.changes());
+    let feed = Feed { jobs, changes, id, after, read: VecDeque::new() };
     let events = stream::unfold(feed, |mut feed| async move {
         let event = feed.next().await?;
         Some((Ok::<_, Infallible>(written(&event)), feed))
@@ -93,6 +94,7 @@ fn written(event: &Event) -> sse::Event {
 /// The events of one job, one after the other.
 struct Feed {
     jobs: Jobs,
+    changes: Changes,
     id: JobId,
     after: i64,
     read: VecDeque<Event>,
@@ -124,7 +126,7 @@ impl Feed {
             self.read.extend(self.jobs.events(self.id, self.after).await?);
             match (self.read.is_empty(), ended) {
                 (true, true) => return Ok(None),
-                (true, false) => self.jobs.changed().await,
+                (true, false) => self.changes.next().await,
                 (false, _) => (),
             }
         }

@@ -161,14 +161,14 @@ async fn submission(principal: &Principal, headers: &HeaderMap, request: Request
 /// The job once it has ended, or as it is when the time is over or the service shuts down.
 async fn wait_for_end(app: &App, mut job: Job, wait: Wait) -> Result<Job, JobError> {
     let deadline = Instant::now() + wait.duration();
-    while !job.state.is_final() {
-        let changed = app.shutdown.run_until_cancelled(app.jobs.changed());
-        if !matches!(timeout_at(deadline, changed).await, Ok(Some(()))) {
-            break;
-        }
+    let mut changes = app.jobs.changes();
+    loop {
         job = app.jobs.find(job.id).await?;
+        let change = app.shutdown.run_until_cancelled(changes.next());
+        if job.state.is_final() || !matches!(timeout_at(deadline, change).await, Ok(Some(()))) {
+            return Ok(job);
+        }
     }
-    Ok(job)
 }
 
 fn hashes(job: &Job) -> BTreeMap<String, String> {

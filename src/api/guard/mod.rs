@@ -55,7 +55,7 @@ impl Guard {
             origin: origin::Rule::of(config.access.mode),
             authority: (config.access.mode == AccessMode::Keys).then_some(authority),
             rates: Arc::new(rate::Rates::new(config.access.requests_per_minute)),
-            uploads: uploads::Seats::new(config.limits.waiting_uploads),
+            uploads: uploads::Seats::new(config.limits.uploads),
             audit,
             deadline: deadline::Deadline::of(&config.server),
         }

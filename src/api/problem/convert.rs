@@ -79,7 +79,9 @@ impl Problem {
     /// What is wrong with the picture in the part at `pointer`.
     pub fn picture(pointer: &'static str, error: &ImagingError) -> Self {
         let kind = match error {
-            ImagingError::TooManyBytes { .. } | ImagingError::TooManyPixels { .. } => Kind::PayloadTooLarge,
+            ImagingError::TooManyBytes { .. } | ImagingError::TooManyPixels { .. } | ImagingError::Inflated { .. } => {
+                Kind::PayloadTooLarge
+            }
             ImagingError::UnknownFormat | ImagingError::Unsupported { .. } => Kind::UnsupportedMediaType,
             ImagingError::Io { .. }
             | ImagingError::File { .. }

@@ -43,10 +43,11 @@ pub(super) struct Patience {
     pub drain: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self { head: seconds(30), stall: seconds(30), drain: seconds(30) }
+impl Patience {
+    /// Half a minute for everything, less for heads if requests as a whole get less.
+    pub fn new(request: Duration, drain: Duration) -> Self {
+        let usual = Duration::from_secs(30);
+        Self { head: usual.min(request), stall: usual, drain }
     }
 }
 

@@ -78,7 +78,7 @@ async fn run(
     writeln!(stdout(), "listening on http://{address}")?;
     stdout().flush()?;
     let grace = Duration::from_secs(config.server.shutdown_grace_seconds);
-    let patience = Patience { drain: grace + LAST_ANSWERS, ..Patience::default() };
+    let patience = Patience::new(Duration::from_secs(config.server.request_timeout_seconds), grace + LAST_ANSWERS);
     let connections = accept::serve(listener, guard.around(parts.routes), patience, stop);
     tokio::join!(connections, parts.work);
     upkeep.abort();

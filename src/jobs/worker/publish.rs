@@ -83,9 +83,11 @@ fn scores(result: &AttackResult) -> Scores {
     Scores { clean_dsc, adversarial_dsc, clean_iou, adversarial_iou, success: result.success.met }
 }
 
-/// The steps are in `result.json`, and most of it.
+/// The steps are in `result.json`, and most of it. Read back from text: the numbers are then those of the file, where
+/// an f32 has its own short form.
 fn without_steps(result: &AttackResult) -> Value {
-    let mut value = serde_json::to_value(result).expect("string keys and plain values are valid JSON");
+    let text = serde_json::to_string(result).expect("string keys and plain values are valid JSON");
+    let mut value: Value = serde_json::from_str(&text).expect("what was just written can be read");
     if let Value::Object(fields) = &mut value {
         fields.remove("steps");
     }

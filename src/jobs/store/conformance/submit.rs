@@ -19,7 +19,7 @@ pub async fn a_job_is_stored_as_it_was_submitted(store: &Store) {
     assert_eq!((job.attempt, job.max_attempts, job.cancel_requested), (0, 3, false));
     assert_eq!((job.rerun_of, job.request_id.as_deref()), (new.rerun_of, Some("r1")));
     assert_eq!(job.progress, Progress { steps: 41, ..Progress::default() });
-    assert_eq!((job.started_at, job.finished_at, job.run_after), (None, None, job.created_at));
+    assert_eq!((job.started_at, job.finished_at, job.run_after), (None, None, None));
     assert_eq!(store.find(new.id).await.unwrap(), Some(job));
     assert_eq!(store.find(JobId::new()).await.unwrap(), None);
 }

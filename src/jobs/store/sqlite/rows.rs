@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::transition::AT_ONCE;
 use crate::jobs::store::StoreError;
 use crate::jobs::{Job, JobId, Progress, State};
 
@@ -52,7 +53,7 @@ impl TryFrom<JobRow> for Job {
             created_at: time(row.created_at)?,
             started_at: row.started_at.map(time).transpose()?,
             finished_at: row.finished_at.map(time).transpose()?,
-            run_after: time(row.run_after)?,
+            run_after: (row.run_after != AT_ONCE).then(|| time(row.run_after)).transpose()?,
         })
     }
 }

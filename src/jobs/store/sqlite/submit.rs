@@ -6,6 +6,7 @@ use super::connection::{Database, Write};
 use super::error::store_error;
 use super::events;
 use super::rows::{JobRow, count, integer, no_progress, to_json};
+use super::transition::AT_ONCE;
 use crate::jobs::Job;
 use crate::jobs::store::{Idempotency, NewJob, QueueLimits, StoreError, Submitted};
 
@@ -105,7 +106,7 @@ async fn insert(write: &mut Write<'_>, job: &NewJob) -> Result<JobRow, StoreErro
     .bind(integer(job.steps))
     .bind(job.max_attempts)
     .bind(now)
-    .bind(now)
+    .bind(AT_ONCE)
     .bind(job.idempotency.as_ref().map(|idempotency| &idempotency.key))
     .bind(job.idempotency.as_ref().map(|idempotency| &idempotency.request_sha256))
     .bind(job.rerun_of.map(|id| id.to_string()))

@@ -38,6 +38,10 @@ pub(super) async fn end(write: &mut Write<'_>, id: JobId, ending: Ending<'_>) ->
     changed(write, row, failure).await
 }
 
+/// When a job may begin that has nothing to wait for: not the present time, which lies ahead once the clock is set
+/// back.
+pub(super) const AT_ONCE: i64 = 0;
+
 /// Puts a running job back, to be begun again after `wait` milliseconds.
 pub(super) async fn requeue(
     write: &mut Write<'_>,
@@ -45,7 +49,7 @@ pub(super) async fn requeue(
     wait: i64,
     failure: Option<&Failure>,
 ) -> Result<Job, StoreError> {
-    let run_after = write.now.saturating_add(wait);
+    let run_after = if wait == 0 { AT_ONCE } else { write.now.saturating_add(wait) };
     let row: JobRow = sqlx::query_as(
         "UPDATE jobs SET state = 'queued', run_after = ?, failure = coalesce(?, failure), started_at = NULL,
              progress = json_object('step', 0, 'steps', steps), worker = NULL, lease_until = NULL
