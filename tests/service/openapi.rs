@@ -75,3 +75,22 @@ async fn the_documentation_page_needs_no_other_server() -> Checked {
     }
     service.finish().await
 }
+
+#[tokio::test]
+async fn the_examples_of_the_document_are_accepted() -> Checked {
+    let service = Service::start(Options::new()).await?;
+    let client = service.client();
+    let document = client.get_json("/openapi.json").await?;
+    for (path, status) in [("/attacks", 202), ("/segmentations", 200)] {
+        let examples = &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"];
+        let examples = examples.as_object().context("examples")?;
+        ensure!(!examples.is_empty(), "{path} has no example");
+        for example in examples.values() {
+            let answer = Answer::to(client.post(path).json(&example["value"])).await?.with_status(status)?.json()?;
+            if path == "/attacks" {
+                client.succeeded(text(&answer, "id")).await?;
+            }
+        }
+    }
+    service.finish().await
+}

@@ -10,7 +10,7 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::visible;
 use crate::api::App;
@@ -34,6 +34,18 @@ pub(super) struct EventsQuery {
     last_event_id: Option<i64>,
 }
 
+/// One event of the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described here: events are written field by field")]
+pub(super) struct ServerSentEvent {
+    /// Its number, from 1.
+    id: String,
+    /// `state` or `progress`.
+    event: String,
+    /// A JSON object.
+    data: String,
+}
+
 /// Follow an attack
 ///
 /// A stream of Server-Sent Events that ends when the attack does. `state` events hold `state`, `attempt` and perhaps
@@ -49,7 +61,7 @@ pub(super) struct EventsQuery {
         ("Last-Event-ID" = Option<i64>, Header, description = "Only events after this one", minimum = 0, nullable = false),
     ),
     responses(
-        (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events", body = ServerSentEvent, content_type = "text/event-stream"),
         Refused<404>, Refused<422>, Always,
     ),
 )]
@@ -77,12 +89,11 @@ pub(super) async fn attack_events(
 
 /// The event to go on after.
 fn position(headers: &HeaderMap, parameter: Option<i64>) -> Result<i64, Problem> {
-    let Some(header) = headers.get(LAST_EVENT_ID) else {
-        return match parameter.unwrap_or(0) {
-            after @ 0.. => Ok(after),
-            _ => Err(Problem::parameter("last_event_id", "use the number of an event, or 0")),
-        };
-    };
+    let parameter = parameter.unwrap_or(0);
+    if parameter < 0 {
+        return Err(Problem::parameter("last_event_id", "use the number of an event, or 0"));
+    }
+    let Some(header) = headers.get(LAST_EVENT_ID) else { return Ok(parameter) };
     let number = header.to_str().ok().and_then(|text| text.parse().ok()).filter(|after| *after >= 0);
     number.ok_or_else(|| Problem::header("Last-Event-ID", "use the number of an event, or 0"))
 }
@@ -145,7 +156,7 @@ mod tests {
         assert_eq!(position(&HeaderMap::new(), None).unwrap(), 0);
         assert_eq!(position(&HeaderMap::new(), Some(7)).unwrap(), 7);
         assert_eq!(position(&header("9"), Some(7)).unwrap(), 9);
-        assert!(position(&HeaderMap::new(), Some(-1)).is_err());
+        assert!(position(&HeaderMap::new(), Some(-1)).is_err() && position(&header("9"), Some(-1)).is_err());
         assert!(position(&header("soon"), None).is_err() && position(&header("-1"), None).is_err());
     }
 }
