@@ -23,7 +23,7 @@ pub const ENGINE_BATCHES: &str = "segprobe_engine_batches_total";
 /// 1 while the engine of `model` answers, else 0.
 pub const ENGINE_HEALTHY: &str = "segprobe_engine_healthy";
 /// Resident memory of the process in bytes.
-pub const MEMORY_BYTES: &str = "segprobe_engine_memory_bytes";
+pub const MEMORY_BYTES: &str = "segprobe_process_memory_bytes";
 
 /// Bounds of the buckets of [`HTTP_SECONDS`].
 pub const HTTP_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];

@@ -11,7 +11,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use super::error::{is_busy, opening, store_error};
@@ -57,6 +57,7 @@ impl Database {
             .foreign_keys(true)
             .busy_timeout(busy);
         let pool = SqlitePoolOptions::new().acquire_timeout(POOL_TIMEOUT).idle_timeout(None).max_lifetime(None);
+        let pool = pool.after_release(|connection, _| Box::pin(is_usable(connection)));
         let writer = connect_writer(path, pool.clone().max_connections(1), options.clone(), busy).await?;
         migrate(&writer).await.map_err(|error| opening_migration(path, error))?;
         let readers = pool.max_connections(READERS).connect_with(options.pragma("query_only", "on")).await;
@@ -112,6 +113,14 @@ impl Write<'_> {
     pub(crate) async fn commit_quietly(self) -> Result<(), StoreError> {
         self.transaction.commit().await.map_err(store_error)
     }
+}
+
+/// Whether a connection that was given back can begin a transaction. On a full disk, among others, SQLite ends a
+/// transaction by itself; the driver fails to end it again, counts it as open, and would refuse to begin another.
+async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // Its turn comes after the end that a dropped transaction asks for.
+    sqlx::query("SELECT 1").execute(&mut *connection).await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// The database's clock in UTC milliseconds.

@@ -125,3 +125,16 @@ async fn a_full_disk_is_told_and_recovered_from() {
     drop(write);
     store.submit(job, limits).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_transaction_that_sqlite_ended_by_itself_does_not_end_all_writing() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::open(&folder.path().join("segprobe.sqlite")).await.unwrap();
+    for _ in 0..3 {
+        let mut write = store.0.write().await.unwrap();
+        // What a full disk does, unseen by the driver.
+        sqlx::query("ROLLBACK").execute(write.connection()).await.unwrap();
+        drop(write);
+        store.ping().await.unwrap();
+    }
+}
