@@ -3,13 +3,14 @@
 //! Both forms become the same [`Parts`], so all that follows knows only one, and all complaints point into the JSON
 //! form: `/mask`, `/spec/prompt`.
 
+mod body;
 mod json;
 mod multipart;
 #[cfg(test)]
 mod tests;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 
@@ -36,10 +37,7 @@ impl Parts {
     pub async fn read(request: Request, known: &'static [&'static str]) -> Result<Self, Problem> {
         let parts = Self { known, found: vec![] };
         match media_type(request.headers()).as_deref() {
-            Some("multipart/form-data") => {
-                let form = Multipart::from_request(request, &()).await;
-                multipart::read(form.map_err(|e| unreadable(e.status(), &e.body_text()))?, parts).await
-            }
+            Some("multipart/form-data") => multipart::read(request, parts).await,
             Some("application/json") => {
                 let body = Bytes::from_request(request, &()).await;
                 let body = body.map_err(|e| unreadable(e.status(), &e.body_text()))?;
