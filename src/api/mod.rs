@@ -1,6 +1,6 @@
 //! The HTTP service: one file per resource, thin.
 //!
-//! The OpenAPI document is made from the handlers ([`document`]); [`routes`] is what serves it. Everything that is
+//! The OpenAPI document is made from the handlers ([`document()`]); [`routes`] is what serves it. Everything that is
 //! refused is a [`problem`].
 
 mod attacks;

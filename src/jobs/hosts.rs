@@ -1,6 +1,6 @@
 //! The models that stay resident, each with its engine.
 //!
-//! A model that panics ends its engine, not the service: its host opens it anew ([`Host::revive`]), and until
+//! A model that panics ends its engine, not the service: its host opens it anew (`Host::revive`), and until
 //! then no job of that model is begun.
 
 mod open;

@@ -146,7 +146,7 @@ impl Jobs {
         Ok(deleted)
     }
 
-    /// Events after a sequence number. Waits for none: see [`Self::changed`].
+    /// Events after a sequence number. Waits for none: see [`Self::changes`].
     ///
     /// # Errors
     /// Those of the store.

@@ -1,6 +1,6 @@
 //! DICOM: a data set of elements that describe an image, and its pixels, often compressed.
 //!
-//! The way of a frame: [`file`] finds the data set, [`elements`] walks it, [`description`] checks what it says
+//! The way of a frame: [`mod@file`] finds the data set, [`elements`] walks it, [`description`] checks what it says
 //! about the pixels, [`frames`] finds the bytes of the frame, [`codec`] unpacks them, and [`grey`] or
 //! [`colour`] turn the stored values into levels. Only pixels leave this module. Files come from outside,
 //! and the general-purpose parsers take them at their word: they recurse once for every nested sequence

@@ -1,5 +1,6 @@
 //! Specs that are read, and the field that a refusal names.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -108,4 +109,81 @@ fn what_is_no_object_is_refused_as_a_whole() {
     let absent = JobSpec::from_json(b"{}").unwrap_err();
     assert!(absent.detail.contains("missing field"), "{absent:?}");
     assert!(JobSpec::from_json("[".repeat(10_000).as_bytes()).is_err());
+}
+
+/// Any JSON, shallow.
+fn any_json() -> impl Strategy<Value = Value> {
+    let plain = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        prop_oneof![Just("pgd"), Just("linf"), Just("pixel255"), Just("corrected"), Just("target")]
+            .prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from),
+    ];
+    plain.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::hash_map("[a-z_]{1,8}", inner, 0..3).prop_map(|fields| fields.into_iter().collect()),
+        ]
+    })
+}
+
+/// A usable spec with one value replaced or one field added.
+fn nearly_usable() -> impl Strategy<Value = Value> {
+    let places = [
+        "/prompt",
+        "/attack",
+        "/attack/method",
+        "/attack/steps",
+        "/attack/alpha",
+        "/attack/restarts",
+        "/budget",
+        "/budget/norm",
+        "/budget/epsilon",
+        "/budget/epsilon/value",
+        "/budget/epsilon/unit",
+        "/goal",
+        "/success",
+        "/protocol",
+        "/loss",
+        "/seed",
+        "/model",
+        "/priority",
+        "/labels",
+        "/frame",
+        "/window",
+        "/unknown",
+    ];
+    (prop::sample::select(places.to_vec()), any_json()).prop_map(|(place, value)| {
+        let mut spec = json!({
+            "prompt": "polyp",
+            "attack": {"method": "pgd", "steps": 5},
+            "budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "pixel255"}},
+        });
+        let (parent, field) = place.rsplit_once('/').unwrap();
+        spec.pointer_mut(parent).unwrap()[field] = value;
+        spec
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_is_read_or_refused_with_a_pointer_into_the_spec(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Err(error) = JobSpec::from_json(&bytes) {
+            prop_assert!(error.pointer.starts_with("/spec"), "{}", error.pointer);
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_reads_the_same_when_it_is_sent_again(spec in nearly_usable()) {
+        match JobSpec::from_json(spec.to_string().as_bytes()) {
+            Err(error) => prop_assert!(error.pointer.starts_with("/spec") && !error.detail.is_empty(), "{:?}", error),
+            Ok(read) => {
+                let again = serde_json::to_vec(&read).unwrap();
+                prop_assert_eq!(JobSpec::from_json(&again).unwrap(), read);
+            }
+        }
+    }
 }
