@@ -93,12 +93,8 @@ async fn bodies_that_are_not_what_they_say_are_bad_requests() {
 
 #[tokio::test]
 async fn a_whole_form_in_a_body_that_is_cut_off_is_refused() {
-    let form = || Ok(Bytes::from("--x\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\npixels\r\n--x--\r\n"));
+    let form = Ok(Bytes::from("--x\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\npixels\r\n--x--\r\n"));
     let cut = Err(std::io::Error::other("the client is gone"));
-    let endless = (0..9).map(|_| Ok(Bytes::from(vec![b' '; 10_000])));
-    let bodies = [vec![form(), cut], std::iter::once(form()).chain(endless).collect()];
-    for body in bodies {
-        let body = Body::from_stream(futures_util::stream::iter(body));
-        assert_eq!(refused(read("multipart/form-data; boundary=x", body).await).await.0, 400);
-    }
+    let body = Body::from_stream(futures_util::stream::iter([form, cut]));
+    assert_eq!(refused(read("multipart/form-data; boundary=x", body).await).await.0, 400);
 }

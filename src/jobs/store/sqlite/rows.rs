@@ -4,9 +4,12 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::transition::AT_ONCE;
 use crate::jobs::store::StoreError;
 use crate::jobs::{Job, JobId, Progress, State};
+
+/// When a job may begin that has nothing to wait for: not the present time, which lies ahead once the clock is set
+/// back.
+pub(super) const AT_ONCE: i64 = 0;
 
 /// A row of the table `jobs`, as far as it is shown.
 #[derive(Debug, sqlx::FromRow)]

@@ -5,8 +5,7 @@ use sqlx::SqliteConnection;
 use super::connection::{Database, Write};
 use super::error::store_error;
 use super::events;
-use super::rows::{JobRow, count, integer, no_progress, to_json};
-use super::transition::AT_ONCE;
+use super::rows::{AT_ONCE, JobRow, count, integer, no_progress, to_json};
 use crate::jobs::Job;
 use crate::jobs::store::{Idempotency, NewJob, QueueLimits, StoreError, Submitted};
 

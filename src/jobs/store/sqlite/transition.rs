@@ -3,7 +3,7 @@
 use super::connection::Write;
 use super::error::store_error;
 use super::events;
-use super::rows::{JobRow, to_json};
+use super::rows::{AT_ONCE, JobRow, to_json};
 use crate::jobs::store::StoreError;
 use crate::jobs::{Failure, Job, JobId, Outcome, State};
 
@@ -37,10 +37,6 @@ pub(super) async fn end(write: &mut Write<'_>, id: JobId, ending: Ending<'_>) ->
     .map_err(store_error)?;
     changed(write, row, failure).await
 }
-
-/// When a job may begin that has nothing to wait for: not the present time, which lies ahead once the clock is set
-/// back.
-pub(super) const AT_ONCE: i64 = 0;
 
 /// Puts a running job back, to be begun again after `wait` milliseconds.
 pub(super) async fn requeue(
