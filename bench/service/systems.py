@@ -34,7 +34,9 @@ class BareEngine:
 
     def __init__(self, target: Path, threads: str):
         self._process = subprocess.Popen([target / "examples/bare_engine"], text=True, stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, env={**os.environ, "RAYON_NUM_THREADS": threads})
+                                         stdout=subprocess.PIPE, env={**os.environ, "RAYON_NUM_THREADS": threads,
+                                                                      # as the program sets it for itself
+                                                                      "CANDLE_NUM_THREADS": "1"})
 
     def round(self, clients: int, attacks: int) -> Round:
         print(clients, attacks, file=self._process.stdin, flush=True)
