@@ -107,8 +107,8 @@ pub(super) async fn discard(jobs: &Jobs, id: JobId, attempt: u32) -> Result<(), 
     }
 }
 
-/// Whether nobody needs the files of an attempt. One that is yet to come is needed: a job that was handed back
-/// counts its attempt again.
+/// Whether nobody needs the files of an attempt. One that is yet to come is needed: it may have
+/// begun since the job was read.
 fn came_to_nothing(job: &Job, attempt: u32) -> bool {
     let needed = matches!(job.state, State::Running | State::Succeeded);
     attempt < job.attempt || (attempt == job.attempt && !needed)
