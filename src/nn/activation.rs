@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::kernel::{Float, by_dtype, slice, tensor, vectorised, with_slices};
+use super::kernel::{Float, Kernel, by_dtype, slice, tensor, vectorised, with_slices};
 
 /// Numbers of one piece of work.
 const PIECE: usize = 1 << 14;
@@ -32,6 +32,77 @@ impl Activation {
             Self::Gelu => x.gelu_erf(),
         }
     }
+
+    /// Whether [`Self::apply`] and [`Self::pull_back`] know it.
+    pub(super) fn has_kernel(self) -> bool {
+        self != Self::Gelu
+    }
+
+    /// Writes the activation of `x` to `y`.
+    pub(super) fn apply<T: Float>(self, x: &[T], y: &mut [T]) {
+        match self {
+            Self::QuickGelu => vectorised(Gated { x, y }),
+            Self::Relu => vectorised(Rectified { x, y }),
+            Self::Gelu => unreachable!("has no kernel"),
+        }
+    }
+
+    /// Turns the gradient of the activation of `x` into that of `x`.
+    pub(super) fn pull_back<T: Float>(self, x: &[T], dy: &mut [T]) {
+        match self {
+            Self::QuickGelu => vectorised(GatedPullBack { x, dy }),
+            Self::Relu => vectorised(RectifiedPullBack { x, dy }),
+            Self::Gelu => unreachable!("has no kernel"),
+        }
+    }
+}
+
+struct Gated<'a, T> {
+    x: &'a [T],
+    y: &'a mut [T],
+}
+
+impl<T: Float> Kernel for Gated<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        self.y.iter_mut().zip(self.x).for_each(|(y, x)| *y = *x * gate(*x));
+    }
+}
+
+struct GatedPullBack<'a, T> {
+    x: &'a [T],
+    dy: &'a mut [T],
+}
+
+impl<T: Float> Kernel for GatedPullBack<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        self.dy.iter_mut().zip(self.x).for_each(|(dy, x)| *dy *= slope(*x));
+    }
+}
+
+struct Rectified<'a, T> {
+    x: &'a [T],
+    y: &'a mut [T],
+}
+
+impl<T: Float> Kernel for Rectified<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        self.y.iter_mut().zip(self.x).for_each(|(y, x)| *y = if *x > T::ZERO { *x } else { T::ZERO });
+    }
+}
+
+struct RectifiedPullBack<'a, T> {
+    x: &'a [T],
+    dy: &'a mut [T],
+}
+
+impl<T: Float> Kernel for RectifiedPullBack<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        self.dy.iter_mut().zip(self.x).for_each(|(dy, x)| *dy = if *x > T::ZERO { *dy } else { T::ZERO });
+    }
 }
 
 /// `x sigmoid(1.702 x)`.
@@ -53,6 +124,13 @@ fn gate<T: Float>(x: T) -> T {
     T::ONE / (T::ONE + (T::of(-1.702) * x).exponential())
 }
 
+/// The derivative of `x sigmoid(1.702 x)`.
+#[inline(always)]
+fn slope<T: Float>(x: T) -> T {
+    let g = gate(x);
+    g * (T::ONE + T::of(1.702) * x * (T::ONE - g))
+}
+
 impl CustomOp1 for QuickGelu {
     fn name(&self) -> &'static str {
         "quick-gelu"
@@ -62,9 +140,7 @@ impl CustomOp1 for QuickGelu {
         let storage = by_dtype!("quick gelu", x.dtype(), T => {
             let x = slice::<T>(x, layout)?;
             let mut y = vec![T::ZERO; x.len()];
-            y.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(y, x)| {
-                vectorised(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = *x * gate(*x)));
-            });
+            y.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(y, x)| Activation::QuickGelu.apply(x, y));
             Ok(T::to_cpu_storage_owned(y))
         })?;
         Ok((storage, layout.shape().clone()))
@@ -73,16 +149,9 @@ impl CustomOp1 for QuickGelu {
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         by_dtype!("quick gelu", x.dtype(), T => {
             let dx = with_slices([x, dy], |[x, dy]: [&[T]; 2]| {
-                let mut dx = vec![T::ZERO; x.len()];
-                let pieces = dx.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).zip(dy.par_chunks(PIECE));
-                pieces.for_each(|((dx, x), dy)| {
-                    vectorised(|| {
-                        for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
-                            let g = gate(*x);
-                            *dx = *dy * g * (T::ONE + T::of(1.702) * *x * (T::ONE - g));
-                        }
-                    });
-                });
+                let mut dx = dy.to_vec();
+                let pieces = dx.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE));
+                pieces.for_each(|(dx, x)| Activation::QuickGelu.pull_back(x, dx));
                 dx
             })?;
             Ok(Some(tensor(dx, x.shape())?))

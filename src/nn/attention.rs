@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CustomOp3, D, DType, Device, Layout, Result, Shape
 use rayon::prelude::*;
 
 use super::gemm::{Mode, View, gemm};
-use super::kernel::{Float, by_dtype, dot, slice, sum, tensor, vectorised, with_slices};
+use super::kernel::{Float, Kernel, by_dtype, dot, largest, slice, sum, tensor, vectorised, with_slices};
 
 /// Attention of `heads` heads over `[batch, tokens, features]`; the heads are consecutive slices
 /// of the features. `causal` hides later tokens.
@@ -69,17 +69,7 @@ impl Attention {
     fn probabilities<T: Float>(&self, q: View<T>, k: View<T>, p: &mut [T]) {
         let n = self.tokens;
         gemm((n, n, self.width()), q, k.t(), (p, n), self.scale(), Mode::Overwrite);
-        vectorised(|| {
-            for (i, row) in p.chunks_exact_mut(n).enumerate() {
-                let seen = if self.causal { i + 1 } else { n };
-                let (row, hidden) = row.split_at_mut(seen);
-                let largest = row.iter().fold(T::LOWEST, |a, b| if *b > a { *b } else { a });
-                row.iter_mut().for_each(|s| *s = (*s - largest).exponential());
-                let inverse = T::ONE / sum(row);
-                row.iter_mut().for_each(|s| *s *= inverse);
-                hidden.fill(T::ZERO);
-            }
-        });
+        vectorised(SoftmaxRows { p, n, causal: self.causal });
     }
 
     fn forward<T: Float>(&self, q: &[T], k: &[T], v: &[T]) -> Vec<T> {
@@ -106,12 +96,7 @@ impl Attention {
             self.probabilities(of(q), of(k), &mut p);
             gemm((n, d, n), View::rows(&p, n).t(), of(dy), (&mut dv, d), T::ONE, Mode::Overwrite);
             gemm((n, n, d), of(dy), of(v).t(), (&mut ds, n), T::ONE, Mode::Overwrite);
-            vectorised(|| {
-                for (ds, p) in ds.chunks_exact_mut(n).zip(p.chunks_exact(n)) {
-                    let mean = dot(ds, p);
-                    ds.iter_mut().zip(p).for_each(|(s, p)| *s = *p * (*s - mean));
-                }
-            });
+            vectorised(ScoreGradients { p: &p, ds: &mut ds, n });
             gemm((n, d, n), View::rows(&ds, n), of(k), (&mut dq, d), self.scale(), Mode::Overwrite);
             gemm((n, d, n), View::rows(&ds, n).t(), of(q), (&mut dk, d), self.scale(), Mode::Overwrite);
             [dq, dk, dv]
@@ -135,6 +120,44 @@ impl Attention {
             }
         });
         out
+    }
+}
+
+struct SoftmaxRows<'a, T> {
+    p: &'a mut [T],
+    n: usize,
+    causal: bool,
+}
+
+impl<T: Float> Kernel for SoftmaxRows<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        for (i, row) in self.p.chunks_exact_mut(self.n).enumerate() {
+            let seen = if self.causal { i + 1 } else { self.n };
+            let (row, hidden) = row.split_at_mut(seen);
+            let largest = largest(row);
+            row.iter_mut().for_each(|s| *s = (*s - largest).exponential());
+            let inverse = T::ONE / sum(row);
+            row.iter_mut().for_each(|s| *s *= inverse);
+            hidden.fill(T::ZERO);
+        }
+    }
+}
+
+/// From the gradients of the probabilities to those of the scores.
+struct ScoreGradients<'a, T> {
+    p: &'a [T],
+    ds: &'a mut [T],
+    n: usize,
+}
+
+impl<T: Float> Kernel for ScoreGradients<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        for (ds, p) in self.ds.chunks_exact_mut(self.n).zip(self.p.chunks_exact(self.n)) {
+            let mean = dot(ds, p);
+            ds.iter_mut().zip(p).for_each(|(s, p)| *s = *p * (*s - mean));
+        }
     }
 }
 

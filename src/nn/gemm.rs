@@ -1,8 +1,9 @@
 //! Matrix products on strided views.
 //!
-//! The one place that calls the `gemm` crate, whose function takes pointers. Every view is checked
-//! against its slice first, so the rest of the crate stays safe. Products are single-threaded:
-//! callers split their work, so that the split never depends on the number of threads.
+//! The one place that calls the `gemm` crate, whose function takes pointers: for operands that are
+//! used once, such as weights in training. Weights that stay are packed (`matmul`). Every view is
+//! checked against its slice first, so the rest of the crate stays safe. Products are
+//! single-threaded: callers split their work, so that the split never depends on the number of threads.
 
 use super::kernel::Float;
 
@@ -25,7 +26,7 @@ impl<'a, T> View<'a, T> {
         Self { data: self.data, row_stride: self.column_stride, column_stride: self.row_stride }
     }
 
-    fn check(&self, rows: usize, columns: usize) {
+    pub(super) fn check(&self, rows: usize, columns: usize) {
         if rows > 0 && columns > 0 {
             let last = (rows - 1) * self.row_stride + (columns - 1) * self.column_stride;
             assert!(last < self.data.len(), "a {rows}x{columns} view does not fit its {} numbers", self.data.len());

@@ -25,6 +25,7 @@ pub(crate) trait Float:
     fn of(value: f64) -> Self;
     fn exponential(self) -> Self;
     fn root(self) -> Self;
+    fn logarithm(self) -> Self;
 }
 
 impl Float for f32 {
@@ -47,7 +48,8 @@ impl Float for f32 {
         const ROUND: f32 = 12_582_912.;
         let x = if self < -87. { -87. } else { self };
         let x = if x > 88. { 88. } else { x };
-        let n = (x * LOG2_E + ROUND) - ROUND;
+        let shifted = x * LOG2_E + ROUND;
+        let n = shifted - ROUND;
         let r = x - n * LN2_HIGH - n * LN2_LOW;
         let p = 1.0 / 5040.;
         let p = p * r + 1.0 / 720.;
@@ -56,12 +58,17 @@ impl Float for f32 {
         let p = p * r + 1.0 / 6.;
         let p = p * r + 0.5;
         let p = p * r * r + r + 1.;
-        let scale = f32::from_bits((((n as i32) + 127) << 23) as u32);
+        // n stands in the lowest bits of the shifted number; a conversion to an integer would not vectorise
+        let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
         p * scale
     }
     #[inline(always)]
     fn root(self) -> Self {
         self.sqrt()
+    }
+    #[inline(always)]
+    fn logarithm(self) -> Self {
+        self.ln()
     }
 }
 
@@ -81,6 +88,10 @@ impl Float for f64 {
     fn root(self) -> Self {
         self.sqrt()
     }
+    #[inline(always)]
+    fn logarithm(self) -> Self {
+        self.ln()
+    }
 }
 
 /// Sum with sixteen accumulators: the order is fixed, and the loop vectorises.
@@ -97,6 +108,19 @@ pub(crate) fn sum<T: Float>(values: &[T]) -> T {
         *lane += *v;
     }
     lanes.into_iter().fold(T::ZERO, |a, b| a + b)
+}
+
+/// The largest number, with sixteen maxima at a time so that the loop vectorises.
+#[inline(always)]
+pub(crate) fn largest<T: Float>(values: &[T]) -> T {
+    let mut lanes = [T::LOWEST; 16];
+    let (body, tail) = values.as_chunks::<16>();
+    for chunk in body {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *lane = if *v > *lane { *v } else { *lane };
+        }
+    }
+    lanes.iter().chain(tail).fold(T::LOWEST, |a, b| if *b > a { *b } else { a })
 }
 
 /// Dot product with sixteen accumulators.
@@ -116,18 +140,25 @@ pub(crate) fn dot<T: Float>(a: &[T], b: &[T]) -> T {
     lanes.into_iter().fold(T::ZERO, |a, b| a + b)
 }
 
-/// Runs `f` compiled for the best vector instructions of this machine.
-#[inline(always)]
-pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-    struct Run<F>(F);
-    impl<R, F: FnOnce() -> R> pulp::WithSimd for Run<F> {
-        type Output = R;
+/// A loop over numbers.
+///
+/// `run` has to be `#[inline(always)]`, and so has what it calls: a function that stays one of its own, as a closure
+/// may, knows nothing of the vector instructions around its call.
+pub(crate) trait Kernel {
+    fn run(self);
+}
+
+/// Runs a kernel compiled for the best vector instructions of this machine.
+pub(crate) fn vectorised(kernel: impl Kernel) {
+    struct Run<K>(K);
+    impl<K: Kernel> pulp::WithSimd for Run<K> {
+        type Output = ();
         #[inline(always)]
-        fn with_simd<S: pulp::Simd>(self, _: S) -> R {
-            (self.0)()
+        fn with_simd<S: pulp::Simd>(self, _: S) {
+            self.0.run();
         }
     }
-    pulp::Arch::new().dispatch(Run(f))
+    pulp::Arch::new().dispatch(Run(kernel));
 }
 
 /// The numbers of a contiguous operand.

@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::kernel::{Float, by_dtype, dot, slice, sum, tensor, vectorised, with_slices};
+use super::kernel::{Float, Kernel, by_dtype, dot, slice, sum, tensor, vectorised, with_slices};
 
 /// Rows of one piece of work.
 const PIECE_ROWS: usize = 64;
@@ -21,6 +21,11 @@ impl LayerNorm {
     /// A layer with `weight` and `bias` `[features]`.
     pub fn new(weight: Tensor, bias: Tensor, epsilon: f64) -> Self {
         Self { weight, bias, epsilon }
+    }
+
+    /// Weight, bias and epsilon.
+    pub(crate) fn parts(&self) -> (&Tensor, &Tensor, f64) {
+        (&self.weight, &self.bias, self.epsilon)
     }
 
     /// `[..., features]` to the same shape.
@@ -49,55 +54,108 @@ fn centre<T: Float>(x: &[T], epsilon: f64, centred: &mut [T]) -> T {
     T::ONE / (variance + T::of(epsilon)).root()
 }
 
+/// `(x - mean) / deviation * weight + bias` for rows of `weight.len()` numbers.
+pub(super) fn normalise_rows<T: Float>(x: &[T], (weight, bias): (&[T], &[T]), epsilon: f64, out: &mut [T]) {
+    vectorised(NormaliseRows { x, weight, bias, epsilon, out });
+}
+
+struct NormaliseRows<'a, T> {
+    x: &'a [T],
+    weight: &'a [T],
+    bias: &'a [T],
+    epsilon: f64,
+    out: &'a mut [T],
+}
+
+impl<T: Float> Kernel for NormaliseRows<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, weight, bias, epsilon, out } = self;
+        let n = weight.len();
+        for (y, x) in out.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
+            let scale = centre(x, epsilon, y);
+            y.iter_mut().zip(weight).zip(bias).for_each(|((y, w), b)| *y = *y * scale * *w + *b);
+        }
+    }
+}
+
+/// The gradients of rows of `weight.len()` numbers.
+pub(super) fn pull_back_rows<T: Float>(x: &[T], weight: &[T], dy: &[T], epsilon: f64, out: &mut [T]) {
+    let mut normalised = vec![T::ZERO; weight.len()];
+    vectorised(PullBackRows { x, weight, dy, epsilon, out, normalised: &mut normalised });
+}
+
+struct PullBackRows<'a, T> {
+    x: &'a [T],
+    weight: &'a [T],
+    dy: &'a [T],
+    epsilon: f64,
+    out: &'a mut [T],
+    normalised: &'a mut [T],
+}
+
+impl<T: Float> Kernel for PullBackRows<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, weight, dy, epsilon, out, normalised } = self;
+        let n = weight.len();
+        let inverse = T::ONE / T::of(n as f64);
+        for ((dx, x), dy) in out.chunks_exact_mut(n).zip(x.chunks_exact(n)).zip(dy.chunks_exact(n)) {
+            let scale = centre(x, epsilon, normalised);
+            normalised.iter_mut().for_each(|v| *v *= scale);
+            dx.iter_mut().zip(dy).zip(weight).for_each(|((g, d), w)| *g = *d * *w);
+            let (mean, along) = (sum(dx) * inverse, dot(dx, normalised) * inverse);
+            dx.iter_mut().zip(&*normalised).for_each(|(g, v)| *g = scale * (*g - mean - *v * along));
+        }
+    }
+}
+
 fn forward<T: Float>(x: &[T], weight: &[T], bias: &[T], epsilon: f64) -> Vec<T> {
-    let n = weight.len();
+    let piece = PIECE_ROWS * weight.len();
     let mut out = vec![T::ZERO; x.len()];
-    out.par_chunks_mut(PIECE_ROWS * n).zip(x.par_chunks(PIECE_ROWS * n)).for_each(|(out, x)| {
-        vectorised(|| {
-            for (y, x) in out.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
-                let scale = centre(x, epsilon, y);
-                y.iter_mut().zip(weight).zip(bias).for_each(|((y, w), b)| *y = *y * scale * *w + *b);
-            }
-        });
-    });
+    out.par_chunks_mut(piece)
+        .zip(x.par_chunks(piece))
+        .for_each(|(out, x)| normalise_rows(x, (weight, bias), epsilon, out));
     out
 }
 
-/// `dx = scale (g - mean(g) - normalised mean(g normalised))` with `g = dy weight`.
 fn backward<T: Float>(x: &[T], weight: &[T], dy: &[T], epsilon: f64) -> Vec<T> {
-    let n = weight.len();
-    let inverse = T::ONE / T::of(n as f64);
+    let piece = PIECE_ROWS * weight.len();
     let mut out = vec![T::ZERO; x.len()];
-    let pieces =
-        out.par_chunks_mut(PIECE_ROWS * n).zip(x.par_chunks(PIECE_ROWS * n)).zip(dy.par_chunks(PIECE_ROWS * n));
-    pieces.for_each(|((out, x), dy)| {
-        vectorised(|| {
-            let mut normalised = vec![T::ZERO; n];
-            for ((dx, x), dy) in out.chunks_exact_mut(n).zip(x.chunks_exact(n)).zip(dy.chunks_exact(n)) {
-                let scale = centre(x, epsilon, &mut normalised);
-                normalised.iter_mut().for_each(|v| *v *= scale);
-                dx.iter_mut().zip(dy).zip(weight).for_each(|((g, d), w)| *g = *d * *w);
-                let (mean, along) = (sum(dx) * inverse, dot(dx, &normalised) * inverse);
-                dx.iter_mut().zip(&normalised).for_each(|(g, v)| *g = scale * (*g - mean - *v * along));
-            }
-        });
-    });
+    let pieces = out.par_chunks_mut(piece).zip(x.par_chunks(piece)).zip(dy.par_chunks(piece));
+    pieces.for_each(|((out, x), dy)| pull_back_rows(x, weight, dy, epsilon, out));
     out
 }
 
 /// Gradients of weight and bias: sums over all rows.
 fn parameter_gradients<T: Float>(x: &[T], dy: &[T], n: usize, epsilon: f64) -> (Vec<T>, Vec<T>) {
     let (mut dw, mut db, mut normalised) = (vec![T::ZERO; n], vec![T::ZERO; n], vec![T::ZERO; n]);
-    vectorised(|| {
+    vectorised(ParameterGradients { x, dy, epsilon, dw: &mut dw, db: &mut db, normalised: &mut normalised });
+    (dw, db)
+}
+
+struct ParameterGradients<'a, T> {
+    x: &'a [T],
+    dy: &'a [T],
+    epsilon: f64,
+    dw: &'a mut [T],
+    db: &'a mut [T],
+    normalised: &'a mut [T],
+}
+
+impl<T: Float> Kernel for ParameterGradients<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, dy, epsilon, dw, db, normalised } = self;
+        let n = dw.len();
         for (x, dy) in x.chunks_exact(n).zip(dy.chunks_exact(n)) {
-            let scale = centre(x, epsilon, &mut normalised);
+            let scale = centre(x, epsilon, normalised);
             for i in 0..n {
                 dw[i] += dy[i] * normalised[i] * scale;
                 db[i] += dy[i];
             }
         }
-    });
-    (dw, db)
+    }
 }
 
 impl CustomOp3 for Normalise {

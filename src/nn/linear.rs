@@ -1,24 +1,36 @@
 //! `y = x W^T + b` without a gradient for frozen weights.
 
+use std::sync::Arc;
+
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
+use super::frozen::Frozen;
 use super::gemm::{Mode, View, gemm};
 use super::kernel::{Float, by_dtype, slice, tensor, with_slices};
+use super::matmul::{Lane, Start};
 
 /// Rows of one piece of work. Fixed, so that results do not depend on the number of threads.
 const PIECE_ROWS: usize = 256;
 
 /// A linear layer; its weight gets a gradient only if it is a variable.
 #[derive(Debug, Clone)]
-pub struct Linear {
-    /// `[out, in]`
-    weight: Tensor,
-    /// `[in, out]`, contiguous, kept for frozen weights: both directions then read rows.
-    transposed: Option<Tensor>,
-    /// `[out]`
-    bias: Tensor,
+pub struct Linear(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// On the CPU, with weights that stay as they are.
+    Frozen(FrozenWeights),
+    /// Anything else: `weight` `[out, in]`, `bias` `[out]`.
+    Tensors { weight: Tensor, bias: Tensor },
+}
+
+/// Packed weights of either type.
+#[derive(Debug, Clone)]
+pub(super) enum FrozenWeights {
+    F32(Arc<Frozen<f32>>),
+    F64(Arc<Frozen<f64>>),
 }
 
 impl Linear {
@@ -27,15 +39,40 @@ impl Linear {
     /// # Errors
     /// Shapes that do not fit.
     pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
-        let (out, _) = weight.dims2()?;
-        let bias = match bias {
-            Some(bias) if bias.dims() == [out] => bias.clone(),
-            Some(bias) => bail!("a bias of shape {:?} for {out} outputs", bias.shape()),
-            None => Tensor::zeros(out, weight.dtype(), weight.device())?,
-        };
-        let frozen = !weight.track_op() && !bias.track_op();
-        let transposed = if frozen { Some(weight.t()?.contiguous()?) } else { None };
-        Ok(Self { weight: weight.contiguous()?, transposed, bias })
+        Self::side_by_side(&[weight], &[bias])
+    }
+
+    /// Several layers on the same input as one, whose outputs stand side by side. Variables cannot be joined: they
+    /// would be copied.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, several layers of which one is a variable.
+    pub fn side_by_side(weights: &[&Tensor], biases: &[Option<&Tensor>]) -> Result<Self> {
+        let zeros = |weight: &Tensor| Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device());
+        let biases = weights.iter().zip(biases).map(|(weight, bias)| match bias {
+            Some(bias) if [bias.elem_count()] == weight.dims()[..1] => Ok((*bias).clone()),
+            Some(bias) => bail!("a bias of shape {:?} for {:?} outputs", bias.shape(), weight.dims().first()),
+            None => zeros(weight),
+        });
+        let biases = biases.collect::<Result<Vec<_>>>()?;
+        let biases: Vec<&Tensor> = biases.iter().collect();
+        let variable = weights.iter().chain(&biases).any(|t| t.track_op());
+        let Some(first) = weights.first() else { bail!("a linear layer needs a weight") };
+        Ok(Self(match (variable, first.device().is_cpu(), first.dtype()) {
+            (false, true, DType::F32) => Kind::Frozen(FrozenWeights::F32(Arc::new(Frozen::new(weights, &biases)?))),
+            (false, true, DType::F64) => Kind::Frozen(FrozenWeights::F64(Arc::new(Frozen::new(weights, &biases)?))),
+            (true, ..) if weights.len() > 1 => bail!("variables cannot be joined into one layer"),
+            (true, ..) => Kind::Tensors { weight: (*first).clone(), bias: biases[0].clone() },
+            (false, ..) => Kind::Tensors { weight: Tensor::cat(weights, 0)?, bias: Tensor::cat(&biases, 0)? },
+        }))
+    }
+
+    /// The weights, if they are packed.
+    pub(super) fn frozen(&self) -> Option<FrozenWeights> {
+        match &self.0 {
+            Kind::Frozen(weights) => Some(weights.clone()),
+            Kind::Tensors { .. } => None,
+        }
     }
 
     /// `[..., rows, in]` to `[..., rows, out]`.
@@ -43,27 +80,69 @@ impl Linear {
     /// # Errors
     /// A last dimension other than `in`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64) {
-            let op = Affine { transposed: self.transposed.clone() };
-            x.contiguous()?.apply_op3(&self.weight, &self.bias, op)
-        } else {
-            x.broadcast_matmul(&self.weight.t()?)?.broadcast_add(&self.bias)
+        match &self.0 {
+            Kind::Frozen(FrozenWeights::F32(weights)) => x.contiguous()?.apply_op1(FrozenAffine(weights.clone())),
+            Kind::Frozen(FrozenWeights::F64(weights)) => x.contiguous()?.apply_op1(FrozenAffine(weights.clone())),
+            Kind::Tensors { weight, bias } if weight.device().is_cpu() => {
+                x.contiguous()?.apply_op3(&weight.contiguous()?, bias, Affine)
+            }
+            Kind::Tensors { weight, bias } => x.broadcast_matmul(&weight.t()?)?.broadcast_add(bias),
         }
     }
 }
 
-struct Affine {
-    transposed: Option<Tensor>,
-}
+/// Rows of one piece of work with packed weights, where enough rows can be had.
+const FEW_ROWS: usize = 32;
 
-impl Affine {
-    fn run<T: Float>(&self, x: &[T], w: &[T], b: &[T], rows: usize) -> Result<Vec<T>> {
-        match &self.transposed {
-            Some(t) => with_slices([t], |[t]| product(x, View::rows(t, b.len()), b, rows)),
-            None => Ok(product(x, View::rows(w, w.len() / b.len()).t(), b, rows)),
+struct FrozenAffine<T>(Arc<Frozen<T>>);
+
+impl<T: Lane> FrozenAffine<T> {
+    /// Calls `f` with pieces of `to` and the rows of `from` that belong to them.
+    fn by_rows(&self, from: &[T], (to, width): (&mut [T], usize), f: impl Fn(View<T>, &mut [T]) + Sync) {
+        let rows = to.len() / width.max(1);
+        let from_width = from.len() / rows.max(1);
+        let task = rows.div_ceil(rayon::current_num_threads()).max(FEW_ROWS);
+        if task >= rows {
+            return f(View::rows(from, from_width), to);
         }
+        let parts = to.par_chunks_mut(task * width).zip(from.par_chunks(task * from_width));
+        parts.for_each(|(to, from)| f(View::rows(from, from_width), to));
     }
 }
+
+impl<T: Lane> CustomOp1 for FrozenAffine<T>
+where
+    Frozen<T>: Send + Sync + 'static,
+{
+    fn name(&self) -> &'static str {
+        "frozen-linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (inner, out) = (self.0.inner(), self.0.out());
+        let mut shape = layout.dims().to_vec();
+        match shape.last_mut() {
+            Some(last) if *last == inner => *last = out,
+            _ => bail!("a linear layer of {inner} inputs was given {:?}", layout.dims()),
+        }
+        let x = slice::<T>(x, layout)?;
+        let mut y = vec![T::ZERO; x.len() / inner * out];
+        self.by_rows(x, (&mut y, out), |x, y| self.0.apply(x, y));
+        Ok((T::to_cpu_storage_owned(y), shape.into()))
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let dx = with_slices([dy], |[dy]: [&[T]; 1]| {
+            let mut dx = vec![T::ZERO; x.elem_count()];
+            self.by_rows(dy, (&mut dx, self.0.inner()), |dy, dx| self.0.pull_back(dy, dx, Start::Zero));
+            dx
+        })?;
+        Ok(Some(tensor(dx, x.shape())?))
+    }
+}
+
+/// A layer whose weights may change.
+struct Affine;
 
 /// `x right + bias` for a dense `right` `[k, n]`; each item of `rows` rows is split by itself.
 fn product<T: Float>(x: &[T], right: View<T>, bias: &[T], rows: usize) -> Vec<T> {
@@ -132,8 +211,8 @@ impl CustomOp3 for Affine {
         *shape.last_mut().expect("checked above") = out;
         let rows = rows_of(dims);
         let storage = by_dtype!("a linear layer", w.dtype(), T => {
-            let y = self.run::<T>(slice(x, xl)?, slice(w, wl)?, slice(b, bl)?, rows)?;
-            Ok(T::to_cpu_storage_owned(y))
+            let weight = View::rows(slice::<T>(w, wl)?, inner);
+            Ok(T::to_cpu_storage_owned(product(slice(x, xl)?, weight.t(), slice(b, bl)?, rows)))
         })?;
         Ok((storage, shape.into()))
     }

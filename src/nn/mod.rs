@@ -11,16 +11,21 @@
 
 mod activation;
 mod attention;
+mod block;
+mod buffers;
 mod convolution;
+mod frozen;
 mod gemm;
 mod kernel;
 mod layer_norm;
 mod linear;
+mod matmul;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use activation::{Activation, quick_gelu};
 pub use attention::attention;
+pub use block::{AdapterLayers, BlockLayers, BlockLayout, FusedBlock};
 pub use convolution::{conv3x3, patchify, transposed_convolution};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;

@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use super::config::ClipSegConfig;
 use super::parameters::{Parameters, linear};
 use crate::model::checkpoint::CheckpointError;
-use crate::nn::Linear;
+use crate::nn::{AdapterLayers, Linear};
 
 /// `x + relu(fc2(relu(fc1(x))))`.
 #[derive(Debug, Clone)]
@@ -26,6 +26,11 @@ impl Adapter {
         let down = linear(from.parameters(), &format!("{name}.fc1"), width, inner)?;
         let up = linear(from.parameters(), &format!("{name}.fc2"), inner, width)?;
         Ok(Some(Self { down, up }))
+    }
+
+    /// The two layers, for operations that contain an adapter.
+    pub fn layers(&self) -> AdapterLayers<'_> {
+        (&self.down, &self.up)
     }
 
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::adapter::BlockAdapters;
 use super::block::{Block, BlockShape};
 use super::config::ClipSegConfig;
 use super::parameters::{Parameters, linear};
@@ -47,6 +48,7 @@ impl Decoder {
             // transformers overrides the configured value
             activation: Activation::Relu,
             causal: false,
+            norm_first: false,
         };
         let layers = 0..config.extract_layers.len();
         Ok(Self {
@@ -81,7 +83,7 @@ impl Decoder {
                 let shift = self.film_add.forward(&conditional)?;
                 y = y.broadcast_mul(&scale)?.broadcast_add(&shift)?;
             }
-            let y = self.blocks[i].post_norm(&y)?;
+            let y = self.blocks[i].forward(&y, &BlockAdapters::default())?;
             decoded.push(y.clone());
             x = Some(y);
         }

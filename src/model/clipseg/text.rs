@@ -37,6 +37,7 @@ impl TextTower {
             epsilon: text.layer_norm_eps,
             activation: activation(&text.hidden_act).unwrap_or(Activation::QuickGelu),
             causal: true,
+            norm_first: true,
         };
         let embedding = format!("{name}.embeddings");
         Ok(Self {
@@ -63,7 +64,7 @@ impl TextTower {
         let mut x = x.unsqueeze(0)?;
         let mut states = Vec::new();
         for (i, block) in self.blocks.iter().enumerate() {
-            x = block.pre_norm(&x, &adapters.text_layer(i))?;
+            x = block.forward(&x, &adapters.text_layer(i))?;
             states.push(x.clone());
         }
         let pooled = self.norm.forward(&x)?.narrow(1, at, 1)?.squeeze(1)?.contiguous()?;

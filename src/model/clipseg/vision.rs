@@ -35,6 +35,7 @@ impl VisionTower {
             epsilon: vision.layer_norm_eps,
             activation: activation(&vision.hidden_act).unwrap_or(Activation::QuickGelu),
             causal: false,
+            norm_first: true,
         };
         let embedding = format!("{name}.embeddings");
         let grid = vision.image_size / p;
@@ -67,7 +68,7 @@ impl VisionTower {
         let x = Tensor::cat(&[&class, &patches], 1)?.broadcast_add(positions)?;
         let mut states = vec![self.pre_norm.forward(&x)?];
         for (i, block) in self.blocks.iter().enumerate() {
-            let next = block.pre_norm(states.last().expect("starts with one"), &adapters.vision_layer(i))?;
+            let next = block.forward(states.last().expect("starts with one"), &adapters.vision_layer(i))?;
             states.push(next);
         }
         Ok(states)

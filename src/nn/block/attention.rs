@@ -1,0 +1,144 @@
+//! The attention of one head of one item, `softmax(Q K^T / sqrt(d)) V`, and its gradient.
+//!
+//! Scores are made for some rows at a time and never kept: the backward pass makes them again from
+//! the logarithm of each row's sum, which costs one product and saves `tokens * tokens` numbers a head.
+
+use crate::nn::buffers::{Buffered, Reused, with_scratch};
+use crate::nn::gemm::View;
+use crate::nn::kernel::{Kernel, dot, largest, sum, vectorised};
+use crate::nn::matmul::{Lane, Packed, Right, Start, lanes, multiply, padded};
+
+/// Rows of scores at a time.
+const ROWS: usize = 64;
+
+/// One head: queries, keys and values `[tokens, width]`, `stride` numbers from one token to the next.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'a, T> {
+    pub q: &'a [T],
+    pub k: &'a [T],
+    pub v: &'a [T],
+    pub stride: usize,
+    pub tokens: usize,
+    pub width: usize,
+    /// Later tokens are hidden.
+    pub causal: bool,
+}
+
+impl<T: Lane + Buffered> Head<'_, T> {
+    fn scale(&self) -> T {
+        T::of((self.width as f64).powf(-0.5))
+    }
+
+    /// `x [tokens, width]` as a right operand: in place if its rows fill whole vectors.
+    fn right<'a>(&self, x: &'a [T], stride: usize, rows: usize, room: &'a mut Packed<T>) -> Right<'a, T> {
+        if self.width.is_multiple_of(lanes::<T>()) {
+            return Right::Rows { data: x, stride, k: rows, n: self.width };
+        }
+        room.fill(View::rows(x, stride), rows, self.width);
+        Right::Packed(room)
+    }
+
+    /// Number of tokens that token `i` sees.
+    fn seen(&self, i: usize) -> usize {
+        if self.causal { i + 1 } else { self.tokens }
+    }
+
+    /// Writes the head's output `[tokens, width]` and, for each token, the logarithm of the sum of its
+    /// exponentials.
+    pub fn forward(&self, out: &mut [T], log_sums: &mut [T]) {
+        let (n, d, room) = (self.tokens, self.width, padded::<T>(self.tokens));
+        let [mut keys, mut values] = [Reused::default(), Reused::default()];
+        keys.fill(View::rows(self.k, self.stride).t(), d, n);
+        let values = self.right(self.v, self.stride, n, &mut values);
+        with_scratch([ROWS.min(n) * room], |[scores]: [&mut [T]; 1]| {
+            for first in (0..n).step_by(ROWS) {
+                let rows = ROWS.min(n - first);
+                let q = View::rows(&self.q[first * self.stride..], self.stride);
+                multiply(rows, q, Right::Packed(&keys), (scores, room), Start::Zero);
+                vectorised(Probabilities { head: self, first, scores, log_sums: &mut log_sums[first..first + rows] });
+                let out = &mut out[first * d..(first + rows) * d];
+                multiply(rows, View::rows(scores, room), values, (out, d), Start::Zero);
+            }
+        });
+    }
+
+    /// Gradients of q, k and v, each `[tokens, width]`, from that of the output.
+    pub fn backward(&self, log_sums: &[T], dy: &[T], dy_stride: usize, [dq, dk, dv]: [&mut [T]; 3]) {
+        let (n, d, room) = (self.tokens, self.width, padded::<T>(self.tokens));
+        let [mut keys, mut values, mut room1, mut room2] = std::array::from_fn(|_| Reused::default());
+        keys.fill(View::rows(self.k, self.stride).t(), d, n);
+        values.fill(View::rows(self.v, self.stride).t(), d, n);
+        let by_token = self.right(self.k, self.stride, n, &mut room1);
+        dk.fill(T::ZERO);
+        dv.fill(T::ZERO);
+        let len = ROWS.min(n) * room;
+        with_scratch([len, len], |[p, ds]: [&mut [T]; 2]| {
+            for first in (0..n).step_by(ROWS) {
+                let rows = ROWS.min(n - first);
+                let (q, dy) = (&self.q[first * self.stride..], &dy[first * dy_stride..]);
+                multiply(rows, View::rows(q, self.stride), Right::Packed(&keys), (p, room), Start::Zero);
+                multiply(rows, View::rows(dy, dy_stride), Right::Packed(&values), (ds, room), Start::Zero);
+                vectorised(ScoreGradients { head: self, first, log_sums: &log_sums[first..first + rows], p, ds });
+                let dq = &mut dq[first * d..(first + rows) * d];
+                multiply(rows, View::rows(ds, room), by_token, (dq, d), Start::Zero);
+                let right = self.right(q, self.stride, rows, &mut room2);
+                multiply(n, View::rows(ds, room).t(), right, (dk, d), Start::Kept);
+                let right = self.right(dy, dy_stride, rows, &mut room2);
+                multiply(n, View::rows(p, room).t(), right, (dv, d), Start::Kept);
+            }
+        });
+    }
+}
+
+/// Turns rows of scores into probabilities, from token `first` on, and notes the logarithms of the sums.
+struct Probabilities<'a, T> {
+    head: &'a Head<'a, T>,
+    first: usize,
+    scores: &'a mut [T],
+    log_sums: &'a mut [T],
+}
+
+impl<T: Lane + Buffered> Kernel for Probabilities<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { head, first, scores, log_sums } = self;
+        let (n, scale) = (head.tokens, head.scale());
+        for ((i, row), log_sum) in scores.chunks_exact_mut(padded::<T>(n)).enumerate().zip(log_sums) {
+            let (shown, hidden) = row[..n].split_at_mut(head.seen(first + i));
+            let largest = largest(shown) * scale;
+            shown.iter_mut().for_each(|s| *s = (*s * scale - largest).exponential());
+            let total = sum(shown);
+            let inverse = T::ONE / total;
+            shown.iter_mut().for_each(|s| *s *= inverse);
+            hidden.fill(T::ZERO);
+            *log_sum = largest + total.logarithm();
+        }
+    }
+}
+
+/// Turns rows of scores `p` into probabilities, and gradients of the probabilities `ds` into those of the products of
+/// queries and keys.
+struct ScoreGradients<'a, T> {
+    head: &'a Head<'a, T>,
+    first: usize,
+    log_sums: &'a [T],
+    p: &'a mut [T],
+    ds: &'a mut [T],
+}
+
+impl<T: Lane + Buffered> Kernel for ScoreGradients<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { head, first, log_sums, p, ds } = self;
+        let (n, scale, room) = (head.tokens, head.scale(), padded::<T>(head.tokens));
+        let rows = p.chunks_exact_mut(room).zip(ds.chunks_exact_mut(room)).zip(log_sums);
+        for (i, ((p, ds), log_sum)) in rows.enumerate() {
+            let (p, ds) = (&mut p[..n], &mut ds[..n]);
+            let (shown, hidden) = p.split_at_mut(head.seen(first + i));
+            shown.iter_mut().for_each(|s| *s = (*s * scale - *log_sum).exponential());
+            hidden.fill(T::ZERO);
+            let mean = dot(ds, p);
+            ds.iter_mut().zip(&*p).for_each(|(s, p)| *s = *p * (*s - mean) * scale);
+        }
+    }
+}
