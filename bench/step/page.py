@@ -1,6 +1,5 @@
 """The tables of docs/bench-step.md."""
 
-import re
 import statistics
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from reliability.report import machine
 
 from . import targets
 from .figures import Case, Figures
+from .fill import fill
 from .gradients import REFERENCE, TOLERANCE
 
 
@@ -15,15 +15,6 @@ def write(figures: Figures, path: Path):
     """Fills the page."""
     parts = {"machine": _machine, "targets": _targets, "steps": _steps, "gradients": _gradients, "attacks": _attacks}
     fill(path, {marker: part(figures) for marker, part in parts.items()})
-
-
-def fill(path: Path, parts: dict[str, str]):
-    """Puts texts between the markers of a page."""
-    page = path.read_text()
-    for marker, text in parts.items():
-        pattern = rf"(<!-- {marker}:begin -->\n).*?(<!-- {marker}:end -->)"
-        page = re.sub(pattern, lambda m: m[1] + text.rstrip() + "\n" + m[2], page, flags=re.S)
-    path.write_text(page)
 
 
 def _machine(figures: Figures) -> str:

@@ -14,6 +14,13 @@ _PYTORCH = ["torchattacks-naive", "naive", "trunc", "trunc-malloc", "trunc-compi
 DTYPES = ("f32", "bf16", "f16")
 
 
+def dtypes(segprobe: Path, command: str) -> list[str]:
+    """The number formats that a command of the program offers."""
+    text = subprocess.run([segprobe, command, "--help"], capture_output=True, text=True, check=True).stdout
+    flag = re.search(r"--dtype\b(.*?)(?=\n\s+--|\Z)", text, re.S)
+    return [dtype for dtype in DTYPES if flag and re.search(rf"\b{dtype}\b", flag[1])] or ["f32"]
+
+
 @dataclass(frozen=True)
 class Measured:
     """One process of one configuration; MiB, seconds."""
@@ -35,10 +42,7 @@ class Tools:
     threads: int
 
     def dtypes(self) -> list[str]:
-        """The number formats that `segprobe bench` offers."""
-        text = subprocess.run([self.segprobe, "bench", "--help"], capture_output=True, text=True, check=True).stdout
-        flag = re.search(r"--dtype\b(.*?)(?=\n\s+--|\Z)", text, re.S)
-        return [dtype for dtype in DTYPES if flag and re.search(rf"\b{dtype}\b", flag[1])] or ["f32"]
+        return dtypes(self.segprobe, "bench")
 
     def names(self, size: str) -> list[str]:
         """The configurations for a model size, PyTorch's first."""
