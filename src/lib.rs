@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! cli                     commands, thin
+//! bench                   how fast a model and the engine are on this machine
 //! api                     the HTTP service: one file per resource, thin
 //! access                  who may do what: keys, scopes, the audit log
 //! jobs                    attacks as durable jobs: store, workers, recovery
@@ -24,6 +25,7 @@ pub mod access;
 pub mod api;
 pub mod artifact;
 pub mod attack;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -72,7 +72,7 @@ fn every_command_has_help() -> Checked {
     let dir = tempfile::tempdir()?;
     assert!(succeeds(dir.path(), &["--version"]).starts_with("segprobe "));
     let overview = succeeds(dir.path(), &["--help"]);
-    for command in ["segment", "models", "doctor", "phantoms", "train"] {
+    for command in ["segment", "models", "doctor", "bench", "phantoms", "train"] {
         assert!(overview.contains(command), "{overview}");
         let help = succeeds(dir.path(), &[command, "--help"]);
         assert!(help.contains(&format!("Usage: segprobe {command}")), "{help}");
@@ -92,6 +92,9 @@ fn wrong_usage_has_an_exit_code_of_its_own() -> Checked {
         ("phantoms --out p --size 8", "352x288"),
         ("phantoms --samples --seed 3", "--seed"),
         ("doctor --device gpu", "cuda:INDEX"),
+        ("bench --threads 0", "--threads"),
+        ("bench --image x.png", "--mask"),
+        ("bench --queue 3 --batch 2", "--batch"),
     ] {
         let output = segprobe(dir.path(), &words(line));
         assert_eq!(output.status.code(), Some(2), "{line}");
@@ -223,6 +226,43 @@ fn a_demo_folder_in_the_working_directory_comes_before_the_embedded_model() -> C
     let list: Value = serde_json::from_str(&succeeds(dir.path(), &words("models --json")))?;
     assert_eq!(list.as_array().map(Vec::len), Some(1));
     assert_eq!((&list[0]["source"], &list[0]["architecture"]["input_px"]), (&"models/demo".into(), &32.into()));
+    Ok(())
+}
+
+#[test]
+fn a_model_is_timed_with_the_gradient_that_was_timed() -> Checked {
+    let dir = workplace()?;
+    let line = "bench --model tiny --batch 1,3 --resolution 16,32 --runs 2 --steps 1 --threads 2 --json speed.json";
+    let table = succeeds(dir.path(), &words(line));
+    assert!(table.contains("2 threads") && table.contains("PGD-1 ms"), "{table}");
+    let speed = json(&dir.path().join("speed.json"))?;
+    let steps = speed["steps"].as_array().ok_or("no steps")?;
+    let sizes: Vec<_> = steps.iter().map(|s| (s["resolution_px"].as_u64(), s["batch"].as_u64())).collect();
+    assert_eq!(sizes, [(16, 1), (16, 3), (32, 1), (32, 3)].map(|(side, batch)| (Some(side), Some(batch))));
+    for figures in steps {
+        let seconds = |kind: &str| figures[kind]["median_s"].as_f64().unwrap_or(0.);
+        assert!(seconds("forward") > 0. && seconds("step") > 0., "{figures}");
+        assert_eq!(figures["losses"].as_array().map(Vec::len), figures["batch"].as_u64().map(|n| n as usize));
+    }
+    assert!(speed["matmul_peak_gflops"].as_f64().is_some_and(|peak| peak > 0.));
+
+    succeeds(dir.path(), &words("bench --model tiny --batch 2 --runs 1 --steps 0 --save-gradient gradient.npy"));
+    let header = std::fs::read(dir.path().join("gradient.npy"))?;
+    assert!(String::from_utf8_lossy(&header[..128]).contains("(192, 32)"), "2 rows of 3 x 32 lines");
+
+    let attacks = "bench --model tiny --concurrency 2 --queue 3,5 --runs 1 --steps 1 --json attacks.json";
+    assert!(succeeds(dir.path(), &words(attacks)).contains("attacks/s"));
+    let attacks = json(&dir.path().join("attacks.json"))?;
+    assert_eq!(attacks["throughput"][0]["concurrency"], 2);
+    assert_eq!(attacks["queues"].as_array().map(Vec::len), Some(2));
+    for (line, wanted) in [
+        ("bench --model tiny --resolution 30", "30 px does not divide into patches of 8 px"),
+        ("bench --model tiny --batch 0", "--batch"),
+        ("bench --model tiny --batch 1,2 --save-gradient g.npy", "one --batch"),
+        ("bench --model absent", "does not exist"),
+    ] {
+        assert!(fails(dir.path(), &words(line)).contains(wanted), "{line}");
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod attack;
 mod attack_args;
+mod bench;
 mod config;
 mod doctor;
 mod evaluate;
@@ -37,6 +38,7 @@ enum Command {
     Models(models::ModelsArgs),
     Openapi(openapi::OpenapiArgs),
     Doctor(Box<doctor::DoctorArgs>),
+    Bench(Box<bench::BenchArgs>),
     Phantoms(phantoms::PhantomsArgs),
     Train(Box<train::TrainArgs>),
     Keys(keys::KeysArgs),
@@ -57,6 +59,7 @@ impl Cli {
             Command::Models(args) => models::run(args),
             Command::Openapi(args) => openapi::run(args),
             Command::Doctor(args) => doctor::run(args),
+            Command::Bench(args) => bench::run(args),
             Command::Phantoms(args) => phantoms::run(args),
             Command::Train(args) => train::run(args),
             Command::Keys(args) => keys::run(args),

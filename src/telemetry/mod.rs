@@ -3,6 +3,6 @@
 pub mod logs;
 pub mod metrics;
 pub mod names;
-mod process;
+pub mod process;
 
 pub use metrics::Metrics;

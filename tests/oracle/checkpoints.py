@@ -44,6 +44,9 @@ GEOMETRIES = {
     "tiny-simple": Geometry(vision=(32, 4, 2, 64), text=(16, 4, 2, 32), patch=8, trained=32, input=32, extract=(0, 2),
                             reduce=8, decoder_mlp=32, complex_upsampling=False, hub_eos=False, adapter=8,
                             legacy_buffers=False),
+    # A light model for speed: everything that a step does besides arithmetic weighs more.
+    "small": Geometry(vision=(192, 6, 3, 768), text=(192, 6, 3, 768), patch=16, trained=224, input=224, extract=(1, 3, 4),
+                      reduce=64, decoder_mlp=512, complex_upsampling=True, hub_eos=True, adapter=64),
     "full": Geometry(**_FULL, complex_upsampling=True),
     "full-simple": Geometry(**_FULL, complex_upsampling=False),
 }

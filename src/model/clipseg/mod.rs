@@ -13,6 +13,7 @@ mod parameters;
 mod preprocessor;
 mod text;
 mod vision;
+mod work;
 
 use std::path::PathBuf;
 
@@ -27,6 +28,7 @@ pub use parameters::Parameters;
 pub use preprocessor::parse_preprocessor;
 use text::TextTower;
 use vision::VisionTower;
+pub use work::Work;
 
 use super::checkpoint::CheckpointError;
 use super::tokenizer::{Tokenizer, TokenizerError};
@@ -140,7 +142,7 @@ pub struct ClipSeg {
     name: String,
     network: Network,
     tokenizer: Tokenizer,
-    max_tokens: usize,
+    config: ClipSegConfig,
     preprocess: Preprocess,
     device: Device,
 }
@@ -152,7 +154,7 @@ impl ClipSeg {
     /// A prompt that cannot be tokenised.
     pub fn tokens(&self, prompt: &str) -> Result<Vec<u32>, ModelError> {
         self.tokenizer
-            .encode(prompt, self.max_tokens)
+            .encode(prompt, self.config.text_config.max_position_embeddings)
             .map_err(|e| ModelError::Prompt { prompt: prompt.into(), reason: e.to_string() })
     }
 
@@ -164,6 +166,14 @@ impl ClipSeg {
         let rows: Vec<&Tensor> = prompts.iter().map(|p| &p.0).collect();
         let pixel_values = pixel_values.to_dtype(self.dtype())?;
         Ok(self.network.forward(&pixel_values, &Tensor::stack(&rows, 0)?)?)
+    }
+
+    /// The arithmetic that one image of `side` pixels costs.
+    ///
+    /// # Errors
+    /// A side that the patches do not divide.
+    pub fn work(&self, side: usize) -> Result<Work, ModelError> {
+        Ok(Work::of(&self.config, side)?)
     }
 
     /// The floating-point type of the weights.

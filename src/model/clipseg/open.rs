@@ -95,8 +95,7 @@ impl ClipSeg {
             network.adapters = Adapters::load(&mut OnDevice { weights: &mut found, device, dtype }, &config)?;
             found.finish()?;
         }
-        let max_tokens = config.text_config.max_position_embeddings;
-        Ok(Self { name, network, tokenizer, max_tokens, preprocess, device: device.clone() })
+        Ok(Self { name, network, tokenizer, config, preprocess, device: device.clone() })
     }
 }
 
