@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CustomOp3, D, DType, Device, Layout, Result, Shape
 use rayon::prelude::*;
 
 use super::gemm::{Mode, View, gemm};
-use super::kernel::{Float, Kernel, by_dtype, dot, largest, slice, sum, tensor, vectorised, with_slices};
+use super::kernel::{Float, Kernel, by_dtype, dot, largest, slice, softmax_term, sum, tensor, vectorised, with_slices};
 
 /// Attention of `heads` heads over `[batch, tokens, features]`; the heads are consecutive slices
 /// of the features. `causal` hides later tokens.
@@ -136,7 +136,7 @@ impl<T: Float> Kernel for SoftmaxRows<'_, T> {
             let seen = if self.causal { i + 1 } else { self.n };
             let (row, hidden) = row.split_at_mut(seen);
             let largest = largest(row);
-            row.iter_mut().for_each(|s| *s = (*s - largest).exponential());
+            row.iter_mut().for_each(|s| *s = softmax_term(*s - largest));
             let inverse = T::ONE / sum(row);
             row.iter_mut().for_each(|s| *s *= inverse);
             hidden.fill(T::ZERO);

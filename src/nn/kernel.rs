@@ -22,6 +22,9 @@ pub(crate) trait Float:
     const ZERO: Self;
     const ONE: Self;
     const LOWEST: Self;
+    /// Exponents of probabilities that cannot be told from none: far below the rounding error of the largest, and small
+    /// enough for their products with gradients to become denormal numbers, on which processors are very slow.
+    const NEGLIGIBLE: Self;
     fn of(value: f64) -> Self;
     fn exponential(self) -> Self;
     fn root(self) -> Self;
@@ -32,6 +35,7 @@ impl Float for f32 {
     const ZERO: Self = 0.;
     const ONE: Self = 1.;
     const LOWEST: Self = f32::NEG_INFINITY;
+    const NEGLIGIBLE: Self = -50.;
     #[inline(always)]
     fn of(value: f64) -> Self {
         value as f32
@@ -76,6 +80,7 @@ impl Float for f64 {
     const ZERO: Self = 0.;
     const ONE: Self = 1.;
     const LOWEST: Self = f64::NEG_INFINITY;
+    const NEGLIGIBLE: Self = -500.;
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
@@ -121,6 +126,13 @@ pub(crate) fn largest<T: Float>(values: &[T]) -> T {
         }
     }
     lanes.iter().chain(tail).fold(T::LOWEST, |a, b| if *b > a { *b } else { a })
+}
+
+/// A term of a softmax: the exponential of a number that is at most zero, up to rounding.
+#[inline(always)]
+pub(crate) fn softmax_term<T: Float>(exponent: T) -> T {
+    let term = exponent.exponential();
+    if exponent > T::NEGLIGIBLE { term } else { T::ZERO }
 }
 
 /// Dot product with sixteen accumulators.

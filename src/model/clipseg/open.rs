@@ -88,8 +88,9 @@ impl ClipSeg {
         if let Some(base) = base {
             weights = base;
         }
-        let mut network = Network::build(&config, &mut OnDevice { weights: &mut weights, device, dtype })?;
+        // first, so that they are not in memory beside the packed ones
         drop_unread(&mut weights, &config);
+        let mut network = Network::build(&config, &mut OnDevice { weights: &mut weights, device, dtype })?;
         weights.finish()?;
         if let Some(mut found) = adapters.take() {
             network.adapters = Adapters::load(&mut OnDevice { weights: &mut found, device, dtype }, &config)?;

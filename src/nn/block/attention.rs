@@ -5,7 +5,7 @@
 
 use crate::nn::buffers::{Buffered, Reused, with_scratch};
 use crate::nn::gemm::View;
-use crate::nn::kernel::{Kernel, dot, largest, sum, vectorised};
+use crate::nn::kernel::{Kernel, dot, largest, softmax_term, sum, vectorised};
 use crate::nn::matmul::{Lane, Packed, Right, Start, lanes, multiply, padded};
 
 /// Rows of scores at a time.
@@ -106,7 +106,7 @@ impl<T: Lane + Buffered> Kernel for Probabilities<'_, T> {
         for ((i, row), log_sum) in scores.chunks_exact_mut(padded::<T>(n)).enumerate().zip(log_sums) {
             let (shown, hidden) = row[..n].split_at_mut(head.seen(first + i));
             let largest = largest(shown) * scale;
-            shown.iter_mut().for_each(|s| *s = (*s * scale - largest).exponential());
+            shown.iter_mut().for_each(|s| *s = softmax_term(*s * scale - largest));
             let total = sum(shown);
             let inverse = T::ONE / total;
             shown.iter_mut().for_each(|s| *s *= inverse);
@@ -135,7 +135,7 @@ impl<T: Lane + Buffered> Kernel for ScoreGradients<'_, T> {
         for (i, ((p, ds), log_sum)) in rows.enumerate() {
             let (p, ds) = (&mut p[..n], &mut ds[..n]);
             let (shown, hidden) = p.split_at_mut(head.seen(first + i));
-            shown.iter_mut().for_each(|s| *s = (*s * scale - *log_sum).exponential());
+            shown.iter_mut().for_each(|s| *s = softmax_term(*s * scale - *log_sum));
             hidden.fill(T::ZERO);
             let mean = dot(ds, p);
             ds.iter_mut().zip(&*p).for_each(|(s, p)| *s = *p * (*s - mean) * scale);

@@ -3,7 +3,7 @@
 use crate::nn::matmul::Lane;
 
 /// Rows of one task at most: their activations fit into the second-level cache beside the weights.
-const MOST_ROWS: usize = 128;
+const MOST_ROWS: usize = 256;
 
 /// Sizes of one call of a block.
 #[derive(Debug, Clone, Copy)]
