@@ -12,7 +12,7 @@ const HOST_SHARE: f64 = 0.5;
 const CARD_SHARE: f64 = 0.9;
 
 /// Calls that have to go well before more rows are tried again after memory ran out. Doubled when that was in vain.
-const FIRST_PAUSE: u64 = 64;
+const FIRST_PAUSE: u64 = 256;
 const LONGEST_PAUSE: u64 = 1 << 14;
 
 /// Most rows of calls of one kind.

@@ -74,12 +74,11 @@ impl Cost {
     }
 
     fn search<'a>(&self, candidates: &'a [usize], longest: f64) -> Search<'a> {
-        let mut rates: Vec<f64> = Vec::new();
+        let mut known: Vec<(usize, f64)> = Vec::new();
         let (mut best, mut without_gain) = (0., 0);
         for &rows in candidates {
             let Some(recent) = self.recent.get(&rows).filter(|recent| recent.len() >= ENOUGH) else {
-                // The larger of two calls is taken to be as fast a row until it is known better.
-                let fits = rates.last().is_none_or(|rate| rows as f64 / rate <= longest);
+                let fits = known.is_empty() || extrapolate(&known, rows) <= longest;
                 let comes = self.missed.get(&rows).is_none_or(|missed| *missed < MISSES);
                 if fits && comes && without_gain < PATIENCE {
                     return Search::Try(rows);
@@ -87,20 +86,35 @@ impl Cost {
                 break;
             };
             let seconds = median(recent);
-            if seconds > longest && !rates.is_empty() {
+            if seconds > longest && !known.is_empty() {
                 break;
             }
-            let rate = rows as f64 / seconds.max(f64::MIN_POSITIVE);
-            if rate >= best * WORTH {
-                (best, without_gain) = (rate, 0);
+            known.push((rows, seconds));
+            if rate((rows, seconds)) >= best * WORTH {
+                (best, without_gain) = (rate((rows, seconds)), 0);
             } else {
                 without_gain += 1;
             }
-            rates.push(rate);
         }
-        let best = rates.iter().copied().fold(0., f64::max);
-        let chosen = rates.iter().position(|rate| rate * WORTH >= best).unwrap_or(0);
-        Search::Known(chosen, &candidates[..rates.len().max(1)])
+        let best = known.iter().copied().map(rate).fold(0., f64::max);
+        let chosen = known.iter().position(|call| rate(*call) * WORTH >= best).unwrap_or(0);
+        Search::Known(chosen, &candidates[..known.len().max(1)])
+    }
+}
+
+/// Rows a second.
+fn rate((rows, seconds): (usize, f64)) -> f64 {
+    rows as f64 / seconds.max(f64::MIN_POSITIVE)
+}
+
+/// The seconds of a call of more rows than those that are known, on the line through the last two.
+fn extrapolate(known: &[(usize, f64)], rows: usize) -> f64 {
+    match known {
+        [] => 0.,
+        [(_, seconds)] => *seconds,
+        [.., (fewer, less), (more, seconds)] => {
+            seconds + (seconds - less).max(0.) * (rows - more) as f64 / (more - fewer) as f64
+        }
     }
 }
 

@@ -69,19 +69,19 @@ impl Scheduler {
         let mut began = Instant::now();
         loop {
             let live = self.state.live.load(Ordering::Acquire);
-            let command = match self.waiting.next() {
-                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            let (command, wanted) = match self.waiting.next() {
+                None => (self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected), 0),
                 Some((question, rows)) => {
                     let wanted = self.wanted(question, live);
                     if rows >= wanted || self.waiting.len() >= live {
                         return Some(wanted);
                     }
-                    self.inbox.recv_timeout(self.config.gather.saturating_sub(began.elapsed()))
+                    (self.inbox.recv_timeout(self.config.gather.saturating_sub(began.elapsed())), wanted)
                 }
             };
             match command {
                 Ok(Command::Query(query)) => {
-                    if self.waiting.len() == 0 {
+                    if self.waiting.next().is_none() {
                         began = Instant::now();
                     }
                     self.waiting.push(query);
@@ -89,10 +89,7 @@ impl Scheduler {
                 Ok(Command::Prepare { prompt, reply }) => self.prepare(&prompt, &reply),
                 Ok(Command::Left) => {}
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {
-                    let (question, _) = self.waiting.next()?;
-                    return Some(self.wanted(question, live));
-                }
+                Err(RecvTimeoutError::Timeout) => return Some(wanted),
             }
         }
     }
@@ -133,6 +130,12 @@ impl Scheduler {
     /// image that overflows must not stop its neighbours, and half a batch may fit into the device's memory.
     fn answer(&mut self, question: Question, mut queries: Vec<Query>, wanted: usize) {
         let rows = queries.len();
+        let most = self.lanes[question as usize].admission.rows();
+        if rows > most {
+            let rest = queries.split_off(most);
+            self.answer(question, queries, most);
+            return self.answer(question, rest, most);
+        }
         *lock(&self.state.stats).batches_by_rows.entry(rows).or_default() += 1;
         let began = Instant::now();
         let answers = self.guarded(|model| batch::run(model, &queries));

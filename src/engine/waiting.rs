@@ -57,9 +57,9 @@ impl<Q: Asked> Waiting<Q> {
 
     /// Takes those for which `gone` holds.
     pub(super) fn remove(&mut self, gone: impl Fn(&Q) -> bool) -> Vec<Q> {
-        let (leaves, stays) = std::mem::take(&mut self.0).into_iter().partition(|query| gone(query));
+        let (leaves, stays): (VecDeque<Q>, VecDeque<Q>) = std::mem::take(&mut self.0).into_iter().partition(gone);
         self.0 = stays;
-        leaves
+        leaves.into()
     }
 }
 

@@ -71,7 +71,7 @@ fn a_batch_that_does_not_fit_is_halved_and_the_size_remembered() {
     // Whoever took the memory is gone: after a while full batches come back.
     signals.fits.store(4, Ordering::SeqCst);
     let mut row = open(&engine, "liver", Loss::Bce);
-    for _ in 0..200 {
+    for _ in 0..600 {
         row.loss_and_gradient(&noise(0, 8, 8)).unwrap();
     }
     assert_eq!((engine.stats().halvings, most(&engine.stats())), (2, 4), "{:?}", engine.stats());
