@@ -1,8 +1,17 @@
 //! What a model says that a row needs, against the peak of this process (Linux).
 #![cfg(target_os = "linux")]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use candle_core::{DType, Device, Tensor};
 use segprobe::model::{Conditioning, Question, SegmentationModel, Source};
+
+/// Tests share a process, so they take turns: one must not use memory while another measures it.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn status(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -29,6 +38,7 @@ fn peak(model: &dyn SegmentationModel, question: Question, rows: usize) -> u64 {
 
 #[test]
 fn a_row_takes_no_more_memory_than_the_model_says_and_recomputing_takes_less() {
+    let _turn = turn();
     let mut model = Source::resolve(None).unwrap().open(None, &Device::Cpu, DType::F32).unwrap();
     let mut measured = vec![];
     for (question, recompute) in [(Question::Logits, false), (Question::Gradient, true), (Question::Gradient, false)] {
@@ -49,6 +59,7 @@ fn a_row_takes_no_more_memory_than_the_model_says_and_recomputing_takes_less() {
 
 #[test]
 fn recomputing_changes_no_bit_of_logits_and_gradients() {
+    let _turn = turn();
     let mut model = Source::resolve(None).unwrap().open(None, &Device::Cpu, DType::F32).unwrap();
     let input = model.preprocess();
     let values = (0..2 * 3 * input.height * input.width).map(|i| (i as f32 * 0.37).sin()).collect();
