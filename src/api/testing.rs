@@ -15,6 +15,7 @@ use super::health::Operations;
 use super::health::tests::Fake;
 use crate::access::{Principal, Scope};
 use crate::config::Config;
+use crate::engine::EngineConfig;
 use crate::jobs::Hosts;
 use crate::jobs::testing::Service;
 use crate::telemetry::Metrics;
@@ -26,7 +27,7 @@ pub(super) async fn service(scope: Scope) -> Router {
     let service = Service::new(config.clone()).await;
     let (metrics, ()) = Metrics::of(|_| ());
     let operations = Operations::new(Arc::new(Fake::default()), metrics, CancellationToken::new());
-    let hosts = Hosts::open(&[]).unwrap();
+    let hosts = Hosts::open(&[], EngineConfig::default()).unwrap();
     let app = App::new((service.jobs.clone(), hosts), Arc::new(config), operations);
     super::routes(app)
         .0

@@ -40,8 +40,8 @@ pub struct EvaluateArgs {
     epsilon: Vec<f64>,
     #[command(flatten)]
     attack: AttackArgs,
-    /// Attacks that run at once; a full batch of the engine unless given.
-    #[arg(long, value_name = "N", default_value_t = EngineConfig::default().max_batch)]
+    /// Attacks that run at once, sharing the batches of the model; a GPU is fast with many.
+    #[arg(long, value_name = "N", default_value_t = 8)]
     jobs: usize,
     #[command(flatten)]
     model: ModelArgs,

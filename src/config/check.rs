@@ -26,7 +26,7 @@ impl Config {
     }
 
     fn check_ranges(&self) -> Result<(), ConfigError> {
-        let Self { server, limits, queue, access, .. } = self;
+        let Self { server, limits, queue, engine, access, .. } = self;
         range("server.request_timeout_seconds", server.request_timeout_seconds, 1..=3600)?;
         range("server.max_wait_seconds", server.max_wait_seconds, 0..=3600)?;
         range("server.shutdown_grace_seconds", server.shutdown_grace_seconds, 0..=3600)?;
@@ -45,6 +45,8 @@ impl Config {
         range("queue.retry_seconds", queue.retry_seconds, 0..=3600)?;
         range("queue.keep_days", queue.keep_days.into(), 0..=36_500)?;
         range("queue.idempotency_hours", queue.idempotency_hours.into(), 1..=8760)?;
+        range("engine.max_batch", engine.max_batch as u64, 1..=1024)?;
+        range("engine.memory_mib", engine.memory_mib, 0..=1 << 30)?;
         range("access.requests_per_minute", access.requests_per_minute.into(), 1..=1_000_000)
     }
 

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::EngineConfig;
+
 /// All settings of the service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,6 +23,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub limits: LimitsConfig,
     pub queue: QueueConfig,
+    pub engine: EngineSettings,
     pub storage: StorageConfig,
     /// The first is the default model; the demo model if there is none.
     pub models: Vec<ModelConfig>,
@@ -82,6 +85,23 @@ pub struct QueueConfig {
     pub idempotency_hours: u32,
 }
 
+/// How models work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineSettings {
+    /// Most images in one call of a model; how many there are is chosen from measurements.
+    pub max_batch: usize,
+    /// MiB that one call of a model may take beside its weights; a share of what is free at start if 0.
+    pub memory_mib: u64,
+}
+
+impl From<&EngineSettings> for EngineConfig {
+    fn from(settings: &EngineSettings) -> Self {
+        let memory = (settings.memory_mib > 0).then_some(settings.memory_mib << 20);
+        Self { max_batch: settings.max_batch, memory, ..Self::default() }
+    }
+}
+
 /// Where everything is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -102,6 +122,8 @@ pub struct ModelConfig {
     pub adapter: Option<PathBuf>,
     /// `cpu`, `cuda` or `cuda:INDEX`; cpu if left out.
     pub device: Option<String>,
+    /// Whether blocks run again for their gradient instead of keeping what it needs; false if left out.
+    pub recompute: Option<bool>,
 }
 
 /// Who may come in.
@@ -184,6 +206,12 @@ impl Default for QueueConfig {
             keep_days: 30,
             idempotency_hours: 24,
         }
+    }
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { max_batch: EngineConfig::default().max_batch, memory_mib: 0 }
     }
 }
 

@@ -38,6 +38,11 @@ pub const SETTINGS: &[Setting] = &[
     about("queue.retry_seconds", "Seconds before the second attempt; doubles with each further one."),
     about("queue.keep_days", "Days that ended jobs and their files are kept; 0 keeps them for ever."),
     about("queue.idempotency_hours", "Hours that idempotency keys are remembered."),
+    about("engine.max_batch", "Most images in one call of a model; how many there are is chosen from measurements."),
+    about(
+        "engine.memory_mib",
+        "MiB that one call of a model may take beside its weights; 0 takes a share of what is free at start.",
+    ),
     about("storage.folder", "Folder of the database, the files of jobs and the audit log; made if it is absent."),
     about("access.mode", "`loopback`, `keys` or `open_to_everybody`: who is let in."),
     about("access.requests_per_minute", "Requests a minute of one key, or of one address where no keys are asked for."),
@@ -51,6 +56,7 @@ pub const MODEL_SETTINGS: &[Setting] = &[
     about("path", "Its folder; the demo model if left out."),
     about("adapter", "Adapters to put on it."),
     about("device", "`cpu`, `cuda` or `cuda:INDEX`; cpu if left out."),
+    about("recompute", "Runs blocks again for their gradient: slower, less memory; false if left out."),
 ];
 
 const fn about(key: &'static str, meaning: &'static str) -> Setting {

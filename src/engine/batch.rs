@@ -5,8 +5,9 @@ use std::sync::mpsc::SyncSender;
 use candle_core::Tensor;
 
 use super::CancelToken;
+use super::waiting::Asked;
 use crate::loss::{self, Loss, LossError};
-use crate::model::{Conditioning, ModelError, SegmentationModel};
+use crate::model::{Conditioning, ModelError, Question, SegmentationModel};
 use crate::oracle::OracleError;
 
 /// A row's question about a network input.
@@ -18,6 +19,12 @@ pub(super) struct Query {
     pub(super) gradient_of: Option<(Loss, Tensor)>,
     pub(super) cancel: CancelToken,
     pub(super) reply: SyncSender<Result<Reply, OracleError>>,
+}
+
+impl Asked for Query {
+    fn question(&self) -> Question {
+        if self.gradient_of.is_some() { Question::Gradient } else { Question::Logits }
+    }
 }
 
 impl Query {
@@ -48,7 +55,10 @@ pub(super) fn run(
     let prompts: Vec<Conditioning> = queries.iter().map(|query| query.conditioning.clone()).collect();
     if queries.iter().any(|query| query.gradient_of.is_none()) {
         let logits = model.logits(&pixel_values, &prompts)?;
-        return (0..queries.len()).map(|i| Ok(Ok(Reply { logits: own(&logits, i)?, gradient: None }))).collect();
+        let answers = (0..queries.len()).map(|i| Ok(Ok(Reply { logits: own(&logits, i)?, gradient: None }))).collect();
+        // The rows are about to read anyway, and the time of the call is that of its work, not of its launch.
+        model.device().synchronize()?;
+        return answers;
     }
 
     let mut losses = None;

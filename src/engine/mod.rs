@@ -3,15 +3,19 @@
 //! An attack is plain sequential code on a thread of its own. It holds a [`Row`] and asks it questions; the
 //! engine gathers the questions of all rows, answers them in one call of the model, and goes on to the next
 //! step. Rows come and go between two steps, so the model works on full batches although no attack knows of
-//! another.
+//! another. How many rows a call should have is learnt from how long calls take (`cost`), within what fits into memory
+//! (`admission`); whose turn it is goes by who has waited longest (`waiting`).
 //!
 //! Work that concerns one row only (resizing its image, pulling its gradient back, its sign) is done on the
 //! row's thread. Losses and gradients are computed row by row, never from a sum over the batch: with a
 //! model that does the same, a row gets the same bytes whoever its neighbours are.
 
+mod admission;
 mod batch;
 mod cancel;
 mod config;
+mod cost;
+mod free;
 mod objective;
 mod prompts;
 mod row;
@@ -21,6 +25,7 @@ mod tests;
 mod thread;
 #[cfg(test)]
 mod toy;
+mod waiting;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -33,7 +38,7 @@ pub use cancel::CancelToken;
 pub use config::EngineConfig;
 pub use objective::{Goal, Objective};
 pub use row::{Row, RowSpec, Space};
-pub use stats::EngineStats;
+pub use stats::{Calls, EngineStats};
 
 use crate::loss::Loss;
 use crate::model::{Conditioning, ModelError, Preprocess, SegmentationModel};
@@ -53,6 +58,14 @@ pub enum EngineError {
     /// The operating system gave no thread.
     #[error("cannot start the engine's thread: {0}")]
     Spawn(#[source] std::io::Error),
+    /// Not even one row fits into the memory that was configured.
+    #[error("one image needs about {row} MiB, but the engine may take {limit} MiB: allow it more memory")]
+    Memory {
+        /// MiB of one row.
+        row: u64,
+        /// MiB that were configured.
+        limit: u64,
+    },
     /// The engine was shut down, or its model panicked.
     #[error("{0}")]
     Stopped(String),
@@ -94,13 +107,13 @@ impl Engine {
     /// Starts a thread for `model`.
     ///
     /// # Errors
-    /// [`EngineError::Spawn`].
+    /// [`EngineError::Spawn`], [`EngineError::Memory`].
     pub fn spawn(model: Box<dyn SegmentationModel>, config: EngineConfig) -> Result<Self, EngineError> {
         let (name, input, device) = (model.name().to_owned(), model.preprocess().clone(), model.device().clone());
         // A row has one question in flight; who finds the inbox full waits his turn.
         let (inbox, commands) = sync_channel(config.max_rows.clamp(1, MOST_COMMANDS));
         let state = Arc::new(State::default());
-        let scheduler = Scheduler::new(model, commands, state.clone(), config);
+        let scheduler = Scheduler::new(model, commands, state.clone(), config)?;
         let thread = std::thread::Builder::new()
             .name("engine".into())
             .stack_size(STACK_BYTES)
@@ -135,7 +148,12 @@ impl Engine {
 
     /// What the engine has done so far.
     pub fn stats(&self) -> EngineStats {
-        EngineStats { rows: self.0.state.live.load(Ordering::Acquire), ..lock(&self.0.state.stats).clone() }
+        EngineStats { rows: self.rows(), ..lock(&self.0.state.stats).clone() }
+    }
+
+    /// Rows open now.
+    pub fn rows(&self) -> usize {
+        self.0.state.live.load(Ordering::Acquire)
     }
 
     /// Why the model is not called any more; `None` while the engine is healthy. It does not recover.

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor, bail};
 
 use super::batch::{Query, Reply};
 use super::thread::Command;
-use super::{CancelToken, Objective, Seat};
+use super::{CancelToken, Goal, Objective, Seat};
 use crate::loss::Loss;
 use crate::model::{Conditioning, Preprocess, Resize};
 use crate::oracle::{Answer, Oracle, OracleError};
@@ -97,15 +97,19 @@ impl Row {
     /// A gradient with respect to the network's input, as one with respect to `x`.
     fn pull_back(&mut self, gradient: &Tensor, x: &Tensor) -> candle_core::Result<Tensor> {
         let (_, height, width) = x.dims3()?;
+        let gradient = match self.spec.objective.goal {
+            Goal::Untargeted => gradient.clone(),
+            Goal::Targeted => gradient.neg()?,
+        };
         let gradient = match self.spec.space {
             Space::Pixels => {
                 let input = self.seat.0.input();
                 let resize = prepared(&mut self.resize, input, (height, width), gradient.device())?;
-                input.pull_back_through(resize, gradient)?
+                input.pull_back_through(resize, &gradient)?
             }
-            Space::PixelValues => gradient.clone(),
+            Space::PixelValues => gradient,
         };
-        (gradient * f64::from(self.spec.objective.goal.sign()))?.to_device(x.device())
+        gradient.to_device(x.device())
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 
-use crate::model::{Conditioning, ModelError, Preprocess, SegmentationModel};
+use crate::model::{Conditioning, ModelError, Preprocess, Question, SegmentationModel};
 
 /// Height and width of the toy's input and output.
 pub(super) const SIZE: usize = 8;
@@ -14,24 +15,44 @@ pub(super) const SIZE: usize = 8;
 pub(super) struct Toy {
     pub(super) preprocess: Preprocess,
     pub(super) signals: Signals,
-    /// Rows that fit into the imagined memory.
-    pub(super) fits: usize,
+    /// What it says that a row needs.
+    pub(super) bytes_per_row: Option<u64>,
+    /// How long a call takes, and how much longer for each row.
+    pub(super) pause: Duration,
+    pub(super) pause_per_row: Duration,
     /// Whether one row that is not finite fails its whole batch.
     pub(super) strict: bool,
 }
 
 /// What a test can see and steer from outside the engine.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Signals {
     pub(super) panic: Arc<AtomicBool>,
     pub(super) prompts: Arc<AtomicUsize>,
     pub(super) calls: Arc<AtomicUsize>,
+    /// Rows that fit into the imagined memory.
+    pub(super) fits: Arc<AtomicUsize>,
 }
 
 impl Default for Toy {
     fn default() -> Self {
         let preprocess = Preprocess { height: SIZE, width: SIZE, mean: [0.48, 0.45, 0.4], std: [0.22, 0.225, 0.23] };
-        Self { preprocess, signals: Signals::default(), fits: usize::MAX, strict: false }
+        let pause = Duration::ZERO;
+        Self {
+            preprocess,
+            signals: Signals::default(),
+            bytes_per_row: None,
+            pause,
+            pause_per_row: pause,
+            strict: false,
+        }
+    }
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        let fits = Arc::new(AtomicUsize::new(usize::MAX));
+        Self { panic: Arc::default(), prompts: Arc::default(), calls: Arc::default(), fits }
     }
 }
 
@@ -46,9 +67,10 @@ impl Toy {
     fn enter(&self, rows: usize) -> Result<(), ModelError> {
         self.signals.calls.fetch_add(1, Ordering::SeqCst);
         assert!(!self.signals.panic.load(Ordering::SeqCst), "a bug in the model");
-        if rows > self.fits {
+        if rows > self.signals.fits.load(Ordering::SeqCst) {
             return Err(candle_core::Error::msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY)").into());
         }
+        std::thread::sleep(self.pause + self.pause_per_row * rows as u32);
         Ok(())
     }
 
@@ -93,6 +115,10 @@ impl SegmentationModel for Toy {
 
     fn device(&self) -> &Device {
         &Device::Cpu
+    }
+
+    fn bytes_per_row(&self, _: Question) -> Option<u64> {
+        self.bytes_per_row
     }
 
     fn prepare_prompt(&self, prompt: &str) -> Result<Conditioning, ModelError> {

@@ -14,7 +14,7 @@ use crate::imaging::overlay::{self, Overlay};
 use crate::imaging::perturbation::{self, Perturbation};
 use crate::imaging::{Image, ImagingError, Mask, encode};
 use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, Deltas, MaskScores, PerturbationScores};
-use crate::model::upsample;
+use crate::model::{Resize, upsample, upsampled_mask};
 use crate::oracle::OracleError;
 
 /// How the caller follows and stops an attack.
@@ -88,7 +88,8 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
 /// A prompt that cannot be used, a failing model.
 pub fn segment(engine: &Engine, image: &Image, prompt: &str) -> Result<Mask, RunError> {
     let logits = engine.segment(&engine.prepare(prompt)?, &image.to_tensor(engine.device())?)?;
-    Ok(Mask::from_logits(&upsample(&logits, (image.height(), image.width()))?)?)
+    let upsampling = Resize::new(logits.dims2()?, (image.height(), image.width()), &Device::Cpu)?;
+    Ok(upsampled_mask(&upsampling, &logits)?)
 }
 
 /// The logits `[height, width]` of an image at its own size, on the CPU: those of [`segment`].

@@ -37,6 +37,7 @@ pub struct Host {
     /// How fast it answers.
     pub pace: Pace,
     open: Box<Open>,
+    config: EngineConfig,
     service: Mutex<Service>,
 }
 
@@ -64,10 +65,11 @@ impl Host {
         name: String,
         (description, identity): (Description, ModelIdentity),
         open: Box<Open>,
+        config: EngineConfig,
     ) -> anyhow::Result<Self> {
-        let engine = Engine::spawn(open()?, EngineConfig::default())?;
+        let engine = Engine::spawn(open()?, config)?;
         let service = Service { engine, given_up: None, failed_revivals: 0, not_before: Instant::now() };
-        Ok(Self { name, description, identity, pace: Pace::default(), open, service: Mutex::new(service) })
+        Ok(Self { name, description, identity, pace: Pace::default(), open, config, service: Mutex::new(service) })
     }
 
     /// The engine that runs now. One that failed is replaced by a new one, so ask each time.
@@ -99,7 +101,7 @@ impl Host {
             return;
         }
         tracing::warn!(model = %self.name, failure, "the model is opened anew");
-        let opened = (self.open)().and_then(|model| Ok(Engine::spawn(model, EngineConfig::default())?));
+        let opened = (self.open)().and_then(|model| Ok(Engine::spawn(model, self.config)?));
         let mut service = self.service();
         match opened {
             Ok(engine) => {
@@ -129,10 +131,10 @@ impl Hosts {
     ///
     /// # Errors
     /// A model that cannot be loaded, or two of one name.
-    pub fn open(models: &[ModelConfig]) -> anyhow::Result<Self> {
+    pub fn open(models: &[ModelConfig], engine: EngineConfig) -> anyhow::Result<Self> {
         let demo = [ModelConfig::default()];
         let models = if models.is_empty() { &demo } else { models };
-        Self::new(models.iter().map(open::host).collect::<anyhow::Result<_>>()?)
+        Self::new(models.iter().map(|model| open::host(model, engine)).collect::<anyhow::Result<_>>()?)
     }
 
     /// These models, the default first.
@@ -184,7 +186,7 @@ mod tests {
 
     #[test]
     fn without_configuration_there_is_the_demo_model() {
-        let hosts = Hosts::open(&[]).unwrap();
+        let hosts = Hosts::open(&[], EngineConfig::default()).unwrap();
         let demo = hosts.find(None).unwrap();
         assert_eq!((demo.name.as_str(), demo.step_seconds(), demo.failure()), ("demo", None, None));
         assert_eq!(demo.identity.weights_sha256, demo.description.weights_sha256);
@@ -194,9 +196,11 @@ mod tests {
 
     #[test]
     fn two_models_of_one_name_are_refused() {
-        let message = Hosts::open(&[ModelConfig::default(), ModelConfig::default()]).unwrap_err().to_string();
+        let message = Hosts::open(&[ModelConfig::default(), ModelConfig::default()], EngineConfig::default())
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("\"demo\"") && message.contains("another `name`"), "{message}");
         let absent = ModelConfig { path: Some("absent".into()), ..ModelConfig::default() };
-        assert!(Hosts::open(&[absent]).unwrap_err().to_string().contains("absent"));
+        assert!(Hosts::open(&[absent], EngineConfig::default()).unwrap_err().to_string().contains("absent"));
     }
 }

@@ -14,6 +14,7 @@ use super::store::{JobStore, SqliteStore, Submitted};
 use super::{Host, Hosts, Job, JobError, JobId, JobSpec, Jobs, State, Submission, Upload, Workers};
 use crate::artifact::Artifacts;
 use crate::config::Config;
+use crate::engine::EngineConfig;
 use crate::imaging::{Image, Mask, encode};
 use crate::model::{Conditioning, Description, ModelError, Preprocess, SegmentationModel, Source};
 use crate::phantom::{self, Kind};
@@ -185,7 +186,7 @@ fn host(script: Arc<Script>) -> Host {
         let model = Source::Embedded.open(None, &Device::Cpu, DType::F32)?;
         Ok(Box::new(Scripted { model: Box::new(model), script: script.clone() }) as _)
     };
-    Host::new("demo".into(), (description, identity), Box::new(open)).unwrap()
+    Host::new("demo".into(), (description, identity), Box::new(open), EngineConfig::default()).unwrap()
 }
 
 /// A small phantom with its mask.

@@ -10,6 +10,9 @@ use utoipa::ToSchema;
 use super::{MetricError, Reasons, Undefined, or_reason, same_mask_size};
 use crate::imaging::Mask;
 
+/// Pixels that are counted in 16 bits, of which a vector holds many; an attack counts at every step.
+const CHUNK: usize = 1 << 15;
+
 /// Pixel counts of a prediction against a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Confusion {
@@ -31,10 +34,16 @@ impl Confusion {
     pub fn between(prediction: &Mask, reference: &Mask) -> Result<Self, MetricError> {
         same_mask_size(prediction, reference)?;
         let (mut both, mut predicted, mut expected) = (0, 0, 0);
-        for (p, r) in prediction.bits().iter().zip(reference.bits()) {
-            both += u64::from(*p & *r);
-            predicted += u64::from(*p);
-            expected += u64::from(*r);
+        for (p, r) in prediction.bits().chunks(CHUNK).zip(reference.bits().chunks(CHUNK)) {
+            let mut counts = [0_u16; 3];
+            for (p, r) in p.iter().zip(r) {
+                counts[0] += u16::from(*p & *r);
+                counts[1] += u16::from(*p);
+                counts[2] += u16::from(*r);
+            }
+            both += u64::from(counts[0]);
+            predicted += u64::from(counts[1]);
+            expected += u64::from(counts[2]);
         }
         let (false_positive, false_negative) = (predicted - both, expected - both);
         let pixels = prediction.bits().len() as u64;

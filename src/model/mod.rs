@@ -4,6 +4,7 @@
 //! normalised) and answers logits. How an image becomes `pixel_values` is described by its
 //! [`Preprocess`], which is a linear map, so gradients go back through its transpose.
 
+mod band;
 pub mod checkpoint;
 pub mod clipseg;
 mod description;
@@ -11,14 +12,16 @@ mod device;
 mod embedded;
 mod preprocess;
 mod registry;
+mod resize;
 pub mod tokenizer;
 
 use candle_core::{Device, Tensor};
 
 pub use description::{Architecture, Description, Structure};
 pub use device::{DeviceChoice, DeviceError};
-pub use preprocess::{Preprocess, Resize, resize_image, upsample};
+pub use preprocess::Preprocess;
 pub use registry::{RegistryError, Source, file_sha256};
+pub use resize::{Resize, resize_image, upsample, upsampled_mask};
 
 /// A prompt after the text tower: whatever the model wants to keep of it, `[features]`.
 ///
@@ -40,6 +43,28 @@ pub enum ModelError {
     Tensor(#[from] candle_core::Error),
 }
 
+/// What a model is asked about an image. The two cost differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Question {
+    /// [`SegmentationModel::logits_and_vjp`].
+    Gradient,
+    /// [`SegmentationModel::logits`].
+    Logits,
+}
+
+impl Question {
+    /// Both, in the order shown to operators.
+    pub const ALL: [Self; 2] = [Self::Gradient, Self::Logits];
+
+    /// The name used in metrics and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gradient => "gradient",
+            Self::Logits => "logits",
+        }
+    }
+}
+
 /// A text-prompted segmentation model, differentiable in its image.
 pub trait SegmentationModel: Send {
     /// Name of the architecture and checkpoint, for reports.
@@ -50,6 +75,13 @@ pub trait SegmentationModel: Send {
 
     /// Where the weights live and the work is done.
     fn device(&self) -> &Device;
+
+    /// Bytes of device memory that one more row adds to a call, at most; the weights are not counted.
+    ///
+    /// `None` if the model cannot say: then only running out of memory limits a call.
+    fn bytes_per_row(&self, _question: Question) -> Option<u64> {
+        None
+    }
 
     /// Encodes a prompt.
     ///

@@ -1,12 +1,11 @@
 //! From an image in [0, 1] at its own size to the network's input, as a linear map.
 //!
-//! Resizing is two matrix products, `R_h x R_w^T`, with the antialiased triangle filter that PIL
-//! calls `BILINEAR`; normalisation is one scale and shift per channel. Both have exact transposes,
+//! Resizing is linear, and normalisation is one scale and shift per channel. Both have exact transposes,
 //! so an attack perturbs the submitted image, not its resized copy.
 
 use candle_core::{Device, Result, Tensor};
 
-use crate::imaging::{Image, ImagingError};
+use super::Resize;
 
 /// Input size, mean and standard deviation of a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,94 +80,14 @@ impl Preprocess {
     }
 }
 
-/// A resizing as two matrices, and their transposes for gradients.
-#[derive(Debug, Clone)]
-pub struct Resize {
-    from: (usize, usize),
-    /// `[to, from]` of the rows, `[from, to]` of the columns: `x` becomes `rows x columns`.
-    rows: Tensor,
-    columns: Tensor,
-    rows_transposed: Tensor,
-    columns_transposed: Tensor,
-}
-
-impl Resize {
-    fn new(from: (usize, usize), to: (usize, usize), device: &Device) -> Result<Self> {
-        let rows = Tensor::from_vec(triangle(from.0, to.0), (to.0, from.0), device)?;
-        let columns_transposed = Tensor::from_vec(triangle(from.1, to.1), (to.1, from.1), device)?;
-        Ok(Self {
-            from,
-            rows_transposed: rows.t()?.contiguous()?,
-            columns: columns_transposed.t()?.contiguous()?,
-            rows,
-            columns_transposed,
-        })
-    }
-
-    /// The size it was prepared for, (height, width).
-    pub fn from(&self) -> (usize, usize) {
-        self.from
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        sandwich(&self.rows, x, &self.columns)
-    }
-
-    fn pull_back(&self, gradient: &Tensor) -> Result<Tensor> {
-        sandwich(&self.rows_transposed, gradient, &self.columns_transposed)
-    }
-}
-
-/// `left x right` for every channel of `x` `[channels, h, w]`.
-fn sandwich(left: &Tensor, x: &Tensor, right: &Tensor) -> Result<Tensor> {
-    let (channels, height, _) = x.dims3()?;
-    let x = x.contiguous()?.flatten_to(1)?.matmul(right)?.reshape((channels, height, ()))?;
-    left.broadcast_left(channels)?.contiguous()?.matmul(&x)
-}
-
-/// Bilinear resizing of logits `[h, w]` to `to` (height, width), before the threshold.
-///
-/// # Errors
-/// A tensor of another rank.
-pub fn upsample(logits: &Tensor, to: (usize, usize)) -> Result<Tensor> {
-    Resize::new(logits.dims2()?, to, logits.device())?.forward(&logits.unsqueeze(0)?)?.squeeze(0)
-}
-
-/// An 8-bit image at another size, through the same filter as the network's input.
-///
-/// # Errors
-/// A size of zero.
-pub fn resize_image(image: &Image, (height, width): (usize, usize)) -> std::result::Result<Image, ImagingError> {
-    let x = image.to_tensor(&Device::Cpu)?;
-    let resize = Resize::new((image.height(), image.width()), (height, width), x.device())?;
-    Image::from_tensor(&resize.forward(&x)?)
-}
-
 fn channels(values: &[f32; 3], device: &Device) -> Result<Tensor> {
     Tensor::from_slice(values, (3, 1, 1), device)
-}
-
-/// The `[to, from]` matrix of PIL's antialiased triangle filter: support scales when shrinking.
-fn triangle(from: usize, to: usize) -> Vec<f32> {
-    let scale = from as f64 / to as f64;
-    let support = scale.max(1.);
-    let mut matrix = vec![0f32; to * from];
-    for (i, row) in matrix.chunks_exact_mut(from).enumerate() {
-        let centre = (i as f64 + 0.5) * scale;
-        let first = ((centre - support + 0.5).floor().max(0.)) as usize;
-        let last = ((centre + support + 0.5).floor() as usize).min(from);
-        let weight = |j: usize| (1. - ((j as f64 + 0.5 - centre) / support).abs()).max(0.);
-        let total: f64 = (first..last).map(weight).sum();
-        for (j, value) in row.iter_mut().enumerate().take(last).skip(first) {
-            *value = (weight(j) / total) as f32;
-        }
-    }
-    matrix
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::upsample;
     use crate::nn::testing::noise;
 
     const TO: usize = 16;

@@ -63,6 +63,7 @@ struct Gated<'a, T> {
 }
 
 impl<T: Float> Kernel for Gated<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         self.y.iter_mut().zip(self.x).for_each(|(y, x)| *y = *x * gate(*x));
@@ -75,6 +76,7 @@ struct GatedPullBack<'a, T> {
 }
 
 impl<T: Float> Kernel for GatedPullBack<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         self.dy.iter_mut().zip(self.x).for_each(|(dy, x)| *dy *= slope(*x));
@@ -87,6 +89,7 @@ struct Rectified<'a, T> {
 }
 
 impl<T: Float> Kernel for Rectified<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         self.y.iter_mut().zip(self.x).for_each(|(y, x)| *y = if *x > T::ZERO { *x } else { T::ZERO });
@@ -99,6 +102,7 @@ struct RectifiedPullBack<'a, T> {
 }
 
 impl<T: Float> Kernel for RectifiedPullBack<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         self.dy.iter_mut().zip(self.x).for_each(|(dy, x)| *dy = if *x > T::ZERO { *dy } else { T::ZERO });

@@ -130,6 +130,7 @@ struct SoftmaxRows<'a, T> {
 }
 
 impl<T: Float> Kernel for SoftmaxRows<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         for (i, row) in self.p.chunks_exact_mut(self.n).enumerate() {
@@ -152,6 +153,7 @@ struct ScoreGradients<'a, T> {
 }
 
 impl<T: Float> Kernel for ScoreGradients<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         for (ds, p) in self.ds.chunks_exact_mut(self.n).zip(self.p.chunks_exact(self.n)) {

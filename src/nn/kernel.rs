@@ -154,23 +154,34 @@ pub(crate) fn dot<T: Float>(a: &[T], b: &[T]) -> T {
 
 /// A loop over numbers.
 ///
-/// `run` has to be `#[inline(always)]`, and so has what it calls: a function that stays one of its own, as a closure
-/// may, knows nothing of the vector instructions around its call.
+/// `run` should be `#[inline(always)]`, and so should what it calls: a function that stays one of its own knows nothing
+/// of the vector instructions around its call. A small closure is a kernel too; a large one may stay a function.
 pub(crate) trait Kernel {
-    fn run(self);
+    /// What it answers.
+    type Output;
+    /// Runs the loop.
+    fn run(self) -> Self::Output;
+}
+
+impl<R, F: FnOnce() -> R> Kernel for F {
+    type Output = R;
+    #[inline(always)]
+    fn run(self) -> R {
+        self()
+    }
 }
 
 /// Runs a kernel compiled for the best vector instructions of this machine.
-pub(crate) fn vectorised(kernel: impl Kernel) {
+pub(crate) fn vectorised<K: Kernel>(kernel: K) -> K::Output {
     struct Run<K>(K);
     impl<K: Kernel> pulp::WithSimd for Run<K> {
-        type Output = ();
+        type Output = K::Output;
         #[inline(always)]
-        fn with_simd<S: pulp::Simd>(self, _: S) {
-            self.0.run();
+        fn with_simd<S: pulp::Simd>(self, _: S) -> K::Output {
+            self.0.run()
         }
     }
-    pulp::Arch::new().dispatch(Run(kernel));
+    pulp::Arch::new().dispatch(Run(kernel))
 }
 
 /// The numbers of a contiguous operand.

@@ -68,6 +68,7 @@ struct NormaliseRows<'a, T> {
 }
 
 impl<T: Float> Kernel for NormaliseRows<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         let Self { x, weight, bias, epsilon, out } = self;
@@ -95,6 +96,7 @@ struct PullBackRows<'a, T> {
 }
 
 impl<T: Float> Kernel for PullBackRows<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         let Self { x, weight, dy, epsilon, out, normalised } = self;
@@ -144,6 +146,7 @@ struct ParameterGradients<'a, T> {
 }
 
 impl<T: Float> Kernel for ParameterGradients<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         let Self { x, dy, epsilon, dw, db, normalised } = self;

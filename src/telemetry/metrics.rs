@@ -14,12 +14,20 @@ use crate::engine::EngineStats;
 /// How often [`Metrics::keep_up`] has to be called.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
+/// What an engine counts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Counted {
+    /// Calls of so many rows.
+    Calls(usize),
+    Halvings,
+}
+
 /// All metrics of the process. Clones are the same.
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
-    /// Calls by model and number of rows that were counted so far, since an engine that is replaced begins again at 0.
-    batches: Arc<Mutex<BTreeMap<(String, usize), u64>>>,
+    /// What engines have counted so far, since one that is replaced begins again at 0.
+    counted: Arc<Mutex<BTreeMap<(String, Counted), u64>>>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -49,7 +57,7 @@ impl Metrics {
             .set_buckets_for_metric(buckets(names::STEP_SECONDS), names::STEP_BUCKETS)?
             .build_recorder();
         let handle = recorder.handle();
-        Ok((recorder, Self { handle, batches: Arc::default() }))
+        Ok((recorder, Self { handle, counted: Arc::default() }))
     }
 
     /// Sorts new samples of histograms into their buckets; without it they pile up until somebody asks.
@@ -68,12 +76,28 @@ impl Metrics {
     pub fn sample_engine(&self, model: &str, stats: &EngineStats, healthy: bool) {
         gauge!(names::ENGINE_ROWS, "model" => model.to_owned()).set(stats.rows as f64);
         gauge!(names::ENGINE_HEALTHY, "model" => model.to_owned()).set(if healthy { 1.0 } else { 0.0 });
-        let mut counted = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        for (question, calls) in &stats.calls {
+            let labels = [("model", model.to_owned()), ("question", question.name().to_owned())];
+            gauge!(names::ENGINE_BATCH_ROWS, &labels).set(calls.chosen_rows as f64);
+            gauge!(names::ENGINE_MOST_ROWS, &labels).set(calls.most_rows as f64);
+            for (rows, seconds) in &calls.seconds_by_rows {
+                let [model, question] = labels.clone();
+                gauge!(names::ENGINE_CALL_SECONDS, &[model, question, ("rows", rows.to_string())]).set(*seconds);
+            }
+        }
         for (&rows, &calls) in &stats.batches_by_rows {
-            let before = counted.insert((model.to_owned(), rows), calls).unwrap_or(0);
-            let more = calls.checked_sub(before).unwrap_or(calls);
+            let more = self.more(model, Counted::Calls(rows), calls);
             counter!(names::ENGINE_BATCHES, "model" => model.to_owned(), "rows" => rows.to_string()).increment(more);
         }
+        let more = self.more(model, Counted::Halvings, stats.halvings);
+        counter!(names::ENGINE_HALVINGS, "model" => model.to_owned()).increment(more);
+    }
+
+    /// How much more there is of something than when it was last looked at.
+    fn more(&self, model: &str, what: Counted, now: u64) -> u64 {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = counted.insert((model.to_owned(), what), now).unwrap_or(0);
+        now.checked_sub(before).unwrap_or(now)
     }
 
     /// Everything, in the text format of Prometheus.
@@ -101,6 +125,8 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Calls;
+    use crate::model::Question;
 
     fn stats(batches: &[(usize, u64)]) -> EngineStats {
         EngineStats { batches_by_rows: batches.iter().copied().collect(), rows: 2, ..EngineStats::default() }
@@ -118,6 +144,24 @@ mod tests {
         assert!(text.contains("segprobe_engine_batches_total{model=\"demo\",rows=\"4\"} 2\n"), "{text}");
         assert!(text.contains("segprobe_engine_rows{model=\"demo\"} 2\n"), "{text}");
         assert!(text.contains("segprobe_engine_healthy{model=\"demo\"} 1\n"), "{text}");
+    }
+
+    #[test]
+    fn what_an_engine_has_learnt_is_shown() {
+        let (_, text) = Metrics::of(|metrics| {
+            let calls = Calls { chosen_rows: 4, most_rows: 64, seconds_by_rows: BTreeMap::from([(4, 0.25)]) };
+            let stats = EngineStats { halvings: 2, calls: [(Question::Gradient, calls)].into(), ..stats(&[]) };
+            metrics.sample_engine("demo", &stats, true);
+            metrics.render()
+        });
+        for line in [
+            "segprobe_engine_batch_rows{model=\"demo\",question=\"gradient\"} 4\n",
+            "segprobe_engine_most_rows{model=\"demo\",question=\"gradient\"} 64\n",
+            "segprobe_engine_call_seconds{model=\"demo\",question=\"gradient\",rows=\"4\"} 0.25\n",
+            "segprobe_engine_halvings_total{model=\"demo\"} 2\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
     }
 
     #[test]

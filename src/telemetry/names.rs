@@ -20,6 +20,14 @@ pub const QUEUE_JOBS: &str = "segprobe_queue_jobs";
 pub const ENGINE_ROWS: &str = "segprobe_engine_rows";
 /// Calls of `model` by the number of `rows` they had.
 pub const ENGINE_BATCHES: &str = "segprobe_engine_batches_total";
+/// Rows that the last call of `model` for a `question` waited for.
+pub const ENGINE_BATCH_ROWS: &str = "segprobe_engine_batch_rows";
+/// Most rows that memory admits in a call of `model` for a `question`.
+pub const ENGINE_MOST_ROWS: &str = "segprobe_engine_most_rows";
+/// Seconds of a call of `model` for a `question` by its number of `rows`.
+pub const ENGINE_CALL_SECONDS: &str = "segprobe_engine_call_seconds";
+/// Calls of `model` that were halved because memory ran out.
+pub const ENGINE_HALVINGS: &str = "segprobe_engine_halvings_total";
 /// 1 while the engine of `model` answers, else 0.
 pub const ENGINE_HEALTHY: &str = "segprobe_engine_healthy";
 /// Resident memory of the process in bytes.
@@ -43,6 +51,10 @@ pub(super) fn describe() {
     describe_gauge!(QUEUE_JOBS, "Jobs in the store by state");
     describe_gauge!(ENGINE_ROWS, "Attacks that have a row in the engine");
     describe_counter!(ENGINE_BATCHES, "Calls of the model by the number of rows they had");
+    describe_gauge!(ENGINE_BATCH_ROWS, "Rows that the last call of the model waited for");
+    describe_gauge!(ENGINE_MOST_ROWS, "Most rows that memory admits in a call of the model");
+    describe_gauge!(ENGINE_CALL_SECONDS, Unit::Seconds, "Seconds of a call of the model by its rows, recent median");
+    describe_counter!(ENGINE_HALVINGS, "Calls that were halved because memory ran out");
     describe_gauge!(ENGINE_HEALTHY, "1 while the engine answers, else 0");
     describe_gauge!(MEMORY_BYTES, Unit::Bytes, "Resident memory of the process");
 }

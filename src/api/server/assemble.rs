@@ -44,8 +44,8 @@ pub(super) async fn assemble(config: Arc<Config>, metrics: Metrics, stop: Cancel
 
 /// Loads the models on a thread that may block.
 async fn load(config: &Config) -> Result<Hosts> {
-    let (models, began) = (config.models.clone(), Instant::now());
-    let hosts = tokio::task::spawn_blocking(move || Hosts::open(&models)).await??;
+    let (models, engine, began) = (config.models.clone(), (&config.engine).into(), Instant::now());
+    let hosts = tokio::task::spawn_blocking(move || Hosts::open(&models, engine)).await??;
     for host in hosts.all() {
         let (model, device) = (&host.name, host.engine().device().location());
         tracing::info!(model, ?device, weights = host.description.weights_sha256, "model loaded");

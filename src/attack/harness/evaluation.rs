@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use crate::attack::{Aim, AttackError};
 use crate::imaging::Mask;
 use crate::metric::{Confusion, MetricError};
-use crate::model::upsample;
+use crate::model::{Resize, upsampled_mask};
 
 /// The model's answer to one image and its scores.
 #[derive(Debug, Clone)]
@@ -23,15 +23,20 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Scores an answer of the oracle at the size of `reference`.
+    /// Scores an answer of the oracle at the size of `reference`, to which `upsampling` leads.
     ///
     /// # Errors
     /// [`AttackError::Loss`] for a loss that is not finite.
-    pub fn new(loss: f32, logits: &Tensor, reference: &Mask, aim: &Aim) -> Result<Self, AttackError> {
+    pub fn new(
+        loss: f32,
+        logits: &Tensor,
+        upsampling: &Resize,
+        (reference, aim): (&Mask, &Aim),
+    ) -> Result<Self, AttackError> {
         if !loss.is_finite() {
             return Err(AttackError::Loss(loss));
         }
-        let mask = Mask::from_logits(&upsample(logits, (reference.height(), reference.width()))?)?;
+        let mask = upsampled_mask(upsampling, logits)?;
         let target_dsc = if aim.towards { Some(dsc(&mask, &aim.mask)?) } else { None };
         Ok(Self { loss, dsc: dsc(&mask, reference)?, target_dsc, mask, logits: logits.clone() })
     }

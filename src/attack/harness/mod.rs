@@ -6,6 +6,7 @@
 
 pub mod budget;
 pub mod evaluation;
+mod measure;
 mod notes;
 pub mod problem;
 pub mod projection;

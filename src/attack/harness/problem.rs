@@ -11,7 +11,7 @@ use super::success::Criterion;
 use crate::attack::protocol::{Choices, Clamp, Protocol, Resolution, SaveAs, Space};
 use crate::attack::{Aim, AttackError, Goal};
 use crate::imaging::{Container, Image, Mask};
-use crate::model::Preprocess;
+use crate::model::{Preprocess, Resize};
 use crate::oracle::Oracle;
 
 /// A request, before it is checked. All images and masks have one size.
@@ -81,6 +81,8 @@ pub struct Problem {
     criterion: Criterion,
     ball: Ball,
     random: RandomSource,
+    /// From the network's output to the size of the scores.
+    upsampling: Resize,
 }
 
 impl Problem {
@@ -111,7 +113,9 @@ impl Problem {
         };
         let ball = Ball::new(&clean, (setup.budget.norm, radius), region.as_ref(), range)?;
         let random = RandomSource::new(setup.seed, &setup.image);
-        Ok(Self { setup, aim, criterion, ball, random })
+        let network = (setup.preprocess.height, setup.preprocess.width);
+        let upsampling = Resize::new(network, size(&setup.reference), &Device::Cpu)?;
+        Ok(Self { setup, aim, criterion, ball, random, upsampling })
     }
 
     /// The request.
@@ -197,8 +201,19 @@ impl Problem {
     /// # Errors
     /// A loss that is not finite.
     pub fn score(&self, loss: f32, logits: &Tensor) -> Result<Evaluation, AttackError> {
-        Evaluation::new(loss, logits, &self.setup.reference, &self.aim)
+        let judges = (&self.setup.reference, &self.aim);
+        let from = logits.dims2()?;
+        if from == self.upsampling.from() {
+            return Evaluation::new(loss, logits, &self.upsampling, judges);
+        }
+        let upsampling = Resize::new(from, size(&self.setup.reference), &Device::Cpu)?;
+        Evaluation::new(loss, logits, &upsampling, judges)
     }
+}
+
+/// (height, width)
+fn size(mask: &Mask) -> (usize, usize) {
+    (mask.height(), mask.width())
 }
 
 fn space_unit(setup: &Setup) -> Unit {

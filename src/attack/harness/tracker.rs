@@ -1,10 +1,11 @@
 //! What happened on the way: a record of every step, and the best point that was visited.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::evaluation::Evaluation;
+use super::measure::{Measured, measure};
 use super::problem::Problem;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
@@ -105,7 +106,7 @@ impl<'a> Tracker<'a> {
         gradient: Option<&Tensor>,
         kind: Iterate,
     ) -> Result<(), AttackError> {
-        let (distance, zero_gradient_share) = self.measure(x, gradient)?;
+        let Measured { distance, zero_gradient_share } = measure(self.problem.ball(), x, gradient)?;
         let radius = self.problem.ball().radius();
         let record = StepRecord {
             restart: self.now.restart,
@@ -126,25 +127,6 @@ impl<'a> Tracker<'a> {
         self.last = Some(visited);
         self.now.step += 1;
         Ok(())
-    }
-
-    /// The distance from the clean image and the share of zeros in the gradient, in one read-back.
-    fn measure(&self, x: &Tensor, gradient: Option<&Tensor>) -> Result<(f64, Option<f64>), AttackError> {
-        let ball = self.problem.ball();
-        let distance = ball.distance(x)?;
-        let Some(gradient) = gradient else {
-            return Ok((distance.to_scalar()?, None));
-        };
-        let gradient = ball.allowed(gradient.detach())?.to_dtype(DType::F64)?;
-        // Not a number and infinity both survive a sum of magnitudes; a sign would hide them.
-        let magnitude = gradient.abs()?.sum_all()?;
-        let nonzero = gradient.ne(0f64)?.to_dtype(DType::F64)?.sum_all()?;
-        let read = Tensor::stack(&[distance, magnitude, nonzero], 0)?.to_vec1::<f64>()?;
-        let (distance, magnitude, nonzero) = (read[0], read[1], read[2]);
-        if !magnitude.is_finite() {
-            return Err(OracleError::Gradient("not finite".into()).into());
-        }
-        Ok((distance, Some(1. - nonzero / ball.entries())))
     }
 
     /// The records, the best point and the last one, or `None` if nothing was visited.

@@ -7,8 +7,9 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{bits, climb, engine, noise, open, spec};
 use crate::engine::toy::{SIZE, Toy};
-use crate::engine::{EngineError, Row, RowSpec, Space};
+use crate::engine::{Engine, EngineConfig, EngineError, EngineStats, Row, RowSpec, Space};
 use crate::loss::Loss;
+use crate::model::Question;
 use crate::oracle::{Oracle, OracleError};
 
 #[test]
@@ -51,7 +52,8 @@ fn a_gradient_that_is_not_finite_concerns_its_row_only() {
 
 #[test]
 fn a_batch_that_does_not_fit_is_halved_and_the_size_remembered() {
-    let (engine, _) = engine(Toy { fits: 1, ..Toy::default() });
+    let (engine, signals) = engine(Toy::default());
+    signals.fits.store(1, Ordering::SeqCst);
     let alone: Vec<_> =
         (0..4).map(|i| bits(&climb(&mut open(&engine, "liver", Loss::Bce), &noise(i, 8, 8)).1)).collect();
     let rows: Vec<Row> = (0..4).map(|_| open(&engine, "liver", Loss::Bce)).collect();
@@ -63,14 +65,45 @@ fn a_batch_that_does_not_fit_is_halved_and_the_size_remembered() {
     });
     assert_eq!(together, alone);
     let stats = engine.stats();
-    assert_eq!((stats.halvings, stats.max_batch), (2, 1), "four, then two, then ones: {stats:?}");
+    let most = |stats: &EngineStats| stats.calls[&Question::Gradient].most_rows;
+    assert_eq!(most(&stats), 1, "four, then two, then ones: {stats:?}");
+    assert!(stats.halvings >= 2, "{stats:?}");
+
+    // Whoever took the memory is gone: after a while full batches come back.
+    signals.fits.store(4, Ordering::SeqCst);
+    let mut row = open(&engine, "liver", Loss::Bce);
+    for _ in 0..600 {
+        row.loss_and_gradient(&noise(0, 8, 8)).unwrap();
+    }
+    let later = engine.stats();
+    assert_eq!((later.halvings, most(&later)), (stats.halvings, 4), "{later:?}");
 }
 
 #[test]
 fn one_row_that_does_not_fit_says_so() {
-    let (engine, _) = engine(Toy { fits: 0, ..Toy::default() });
+    let (engine, signals) = engine(Toy::default());
+    signals.fits.store(0, Ordering::SeqCst);
     let error = open(&engine, "liver", Loss::Bce).logits(&noise(1, 8, 8)).unwrap_err();
     assert!(matches!(error, OracleError::Model(ref text) if text.contains("OUT_OF_MEMORY")), "{error}");
+}
+
+#[test]
+fn a_batch_beyond_the_memory_is_never_formed() {
+    let toy = Toy { bytes_per_row: Some(100), ..Toy::default() };
+    let signals = toy.signals.clone();
+    signals.fits.store(2, Ordering::SeqCst);
+    let config = EngineConfig { memory: Some(250), ..super::PATIENT };
+    let engine = Engine::spawn(Box::new(toy), config).unwrap();
+    let rows: Vec<Row> = (0..4).map(|_| open(&engine, "liver", Loss::Bce)).collect();
+    thread::scope(|scope| {
+        rows.into_iter().for_each(|mut row| drop(scope.spawn(move || climb(&mut row, &noise(1, 8, 8)))));
+    });
+    let stats = engine.stats();
+    assert_eq!((stats.halvings, stats.batches_by_rows.keys().max()), (0, Some(&2)), "{stats:?}");
+
+    let toy = Toy { bytes_per_row: Some(5 << 20), ..Toy::default() };
+    let refused = Engine::spawn(Box::new(toy), EngineConfig { memory: Some(4 << 20), ..super::PATIENT });
+    assert!(refused.is_err_and(|error| error.to_string().contains("5 MiB")));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! An engine around the toy model.
 
 mod failures;
+mod scheduling;
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -14,7 +15,14 @@ use crate::loss::Loss;
 use crate::oracle::{Oracle, OracleError};
 
 /// Waits for every live row, so that what shares a batch does not depend on timing.
-const PATIENT: EngineConfig = EngineConfig { max_batch: 4, max_rows: 8, gather: Duration::from_secs(600) };
+const PATIENT: EngineConfig = EngineConfig {
+    min_batch: 4,
+    max_batch: 4,
+    max_rows: 8,
+    gather: Duration::from_secs(600),
+    longest_call: Duration::from_secs(600),
+    memory: None,
+};
 
 fn engine(toy: Toy) -> (Engine, Signals) {
     let signals = toy.signals.clone();

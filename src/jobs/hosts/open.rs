@@ -7,12 +7,13 @@ use candle_core::DType;
 
 use super::Host;
 use crate::config::ModelConfig;
+use crate::engine::EngineConfig;
 use crate::model::{Description, DeviceChoice, Source};
 use crate::report::manifest::ModelIdentity;
 
-pub(super) fn host(config: &ModelConfig) -> anyhow::Result<Host> {
+pub(super) fn host(config: &ModelConfig, engine: EngineConfig) -> anyhow::Result<Host> {
     let name = name(config);
-    load(&name, config).with_context(|| format!("the model {name:?} cannot be loaded"))
+    load(&name, config, engine).with_context(|| format!("the model {name:?} cannot be loaded"))
 }
 
 /// The configured name, else that of its folder, else that of the demo model.
@@ -21,17 +22,19 @@ fn name(config: &ModelConfig) -> String {
     config.name.as_deref().or(folder).unwrap_or("demo").to_owned()
 }
 
-fn load(name: &str, config: &ModelConfig) -> anyhow::Result<Host> {
+fn load(name: &str, config: &ModelConfig, engine: EngineConfig) -> anyhow::Result<Host> {
     let source = Source::resolve(config.path.as_deref())?;
     let choice: DeviceChoice = config.device.as_deref().map(str::parse).transpose()?.unwrap_or_default();
     let description = Description::of(&source)?;
     let adapter = config.adapter.clone();
     let identity = ModelIdentity::new(&description.name, &source, adapter.as_deref())?;
+    let recompute = config.recompute.unwrap_or(false);
     let open = move || {
-        let model = source.open(adapter.as_deref(), &choice.open()?, DType::F32)?;
+        let mut model = source.open(adapter.as_deref(), &choice.open()?, DType::F32)?;
+        model.recompute_blocks(recompute);
         Ok(Box::new(model) as _)
     };
-    Host::new(name.into(), (description, identity), Box::new(open))
+    Host::new(name.into(), (description, identity), Box::new(open), engine)
 }
 
 #[cfg(test)]

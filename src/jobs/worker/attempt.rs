@@ -103,7 +103,7 @@ impl Attempt {
         let (cancel, follow, span) = (self.lifeline.cancel.clone(), self.follow.clone(), tracing::Span::current());
         let work = move || {
             let _inside = span.entered();
-            let control = Control { cancel, progress: &mut |record| follow.note(record, &host, engine.stats().rows) };
+            let control = Control { cancel, progress: &mut |record| follow.note(record, &host, engine.rows()) };
             // Nobody listens any more if the attempt was given up.
             let _ = answer.send(attack(&engine, loaded, control, &follow));
         };

@@ -71,9 +71,10 @@ impl From<EngineError> for Fault {
         match error {
             EngineError::Model(ModelError::Prompt { .. }) => Self::input("/spec/prompt".to_owned(), error),
             EngineError::Model(ModelError::Gradient(_)) => Self::gradient(error),
-            EngineError::Model(ModelError::Tensor(_)) | EngineError::Stopped(_) | EngineError::Spawn(_) => {
-                Self::device(&error)
-            }
+            EngineError::Model(ModelError::Tensor(_))
+            | EngineError::Stopped(_)
+            | EngineError::Spawn(_)
+            | EngineError::Memory { .. } => Self::device(&error),
         }
     }
 }

@@ -6,6 +6,7 @@ use candle_core::{DType, Device};
 
 use super::adapter::{AdapterSource, Adapters};
 use super::config::{ClipSegConfig, read};
+use super::memory::Footprint;
 use super::parameters::{OnDevice, Parameters};
 use super::{ClipSeg, LoadError, Network, parse_preprocessor};
 use crate::model::Preprocess;
@@ -96,7 +97,8 @@ impl ClipSeg {
             network.adapters = Adapters::load(&mut OnDevice { weights: &mut found, device, dtype }, &config)?;
             found.finish()?;
         }
-        Ok(Self { name, network, tokenizer, config, preprocess, device: device.clone() })
+        let footprint = Footprint::new(&config);
+        Ok(Self { name, network, tokenizer, config, preprocess, device: device.clone(), footprint })
     }
 }
 

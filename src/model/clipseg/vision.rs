@@ -9,6 +9,7 @@ use super::adapter::Adapters;
 use super::block::{Block, BlockShape};
 use super::config::{ClipSegConfig, activation};
 use super::parameters::{Parameters, layer_norm};
+use super::recompute::recomputed;
 use crate::model::checkpoint::CheckpointError;
 use crate::nn::{Activation, LayerNorm, Linear, patchify};
 
@@ -22,6 +23,8 @@ pub(super) struct VisionTower {
     positions: Tensor,
     pre_norm: LayerNorm,
     blocks: Vec<Block>,
+    /// Whether blocks keep only their input and run again for their gradient; not while weights are trained.
+    pub recompute: bool,
 }
 
 impl VisionTower {
@@ -51,6 +54,7 @@ impl VisionTower {
             blocks: (0..layers)
                 .map(|i| Block::load(from, &format!("{name}.encoder.layers.{i}"), shape))
                 .collect::<Result<_, _>>()?,
+            recompute: false,
         })
     }
 
@@ -68,8 +72,13 @@ impl VisionTower {
         let x = Tensor::cat(&[&class, &patches], 1)?.broadcast_add(positions)?;
         let mut states = vec![self.pre_norm.forward(&x)?];
         for (i, block) in self.blocks.iter().enumerate() {
-            let next = block.forward(states.last().expect("starts with one"), &adapters.vision_layer(i))?;
-            states.push(next);
+            let (x, adapters) = (states.last().expect("starts with one"), adapters.vision_layer(i));
+            states.push(if self.recompute {
+                let block = block.clone();
+                recomputed(x, move |x| block.forward(x, &adapters))?
+            } else {
+                block.forward(x, &adapters)?
+            });
         }
         Ok(states)
     }

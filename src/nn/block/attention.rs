@@ -99,6 +99,7 @@ struct Probabilities<'a, T> {
 }
 
 impl<T: Lane + Buffered> Kernel for Probabilities<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         let Self { head, first, scores, log_sums } = self;
@@ -127,6 +128,7 @@ struct ScoreGradients<'a, T> {
 }
 
 impl<T: Lane + Buffered> Kernel for ScoreGradients<'_, T> {
+    type Output = ();
     #[inline(always)]
     fn run(self) {
         let Self { head, first, log_sums, p, ds } = self;
