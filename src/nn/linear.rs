@@ -15,7 +15,7 @@ const PIECE_ROWS: usize = 256;
 pub struct Linear {
     /// `[out, in]`
     weight: Tensor,
-    /// `[in, out]`, contiguous, kept for frozen weights: both directions then read rows.
+    /// `[in, out]`, contiguous, kept for frozen weights on the CPU: both directions then read rows.
     transposed: Option<Tensor>,
     /// `[out]`
     bias: Tensor,
@@ -34,7 +34,7 @@ impl Linear {
             None => Tensor::zeros(out, weight.dtype(), weight.device())?,
         };
         let frozen = !weight.track_op() && !bias.track_op();
-        let transposed = if frozen { Some(weight.t()?.contiguous()?) } else { None };
+        let transposed = if frozen && weight.device().is_cpu() { Some(weight.t()?.contiguous()?) } else { None };
         Ok(Self { weight: weight.contiguous()?, transposed, bias })
     }
 
@@ -45,10 +45,13 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64) {
             let op = Affine { transposed: self.transposed.clone() };
-            x.contiguous()?.apply_op3(&self.weight, &self.bias, op)
-        } else {
-            x.broadcast_matmul(&self.weight.t()?)?.broadcast_add(&self.bias)
+            return x.contiguous()?.apply_op3(&self.weight, &self.bias, op);
         }
+        #[cfg(feature = "cuda")]
+        if let Some(y) = super::cuda::linear(x, &self.weight, &self.bias)? {
+            return Ok(y);
+        }
+        x.broadcast_matmul(&self.weight.t()?)?.broadcast_add(&self.bias)
     }
 }
 

@@ -7,6 +7,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
+use super::advance::linf_step;
 use super::budget::Norm;
 
 /// Below this an L2 norm counts as zero.
@@ -107,6 +108,24 @@ impl Ball {
             Norm::Linf => gradient.sign(),
             Norm::L2 => gradient.broadcast_div(&length(&gradient)?.to_dtype(gradient.dtype())?),
         }
+    }
+
+    /// One step of an attack: the point that replaces `x + alpha direction(gradient)`. `alpha` is in
+    /// the unit of the clean image's values.
+    ///
+    /// The same as [`Self::direction`] and [`Self::project`] one after the other, to the bit; in f32 and
+    /// Linf it reads and writes each number once.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn advance(&self, x: &Tensor, gradient: &Tensor, alpha: f64) -> Result<Tensor> {
+        if self.norm == Norm::Linf {
+            let clean = (&self.clean, self.radius);
+            if let Some(next) = linf_step(x, gradient, clean, self.region.as_ref(), alpha, self.range)? {
+                return Ok(next);
+            }
+        }
+        self.project(&(x + (self.direction(gradient)? * alpha)?)?)
     }
 
     /// `x` inside the region, 0 outside.
@@ -215,5 +234,53 @@ mod tests {
                 assert_ne!(x[0], 0.1);
             }
         }
+    }
+
+    /// What [`Ball::advance`] has to equal.
+    fn composed(ball: &Ball, x: &Tensor, gradient: &Tensor, alpha: f64) -> Tensor {
+        let moved = (x + (ball.direction(gradient).unwrap() * alpha).unwrap()).unwrap();
+        ball.project(&moved).unwrap()
+    }
+
+    #[test]
+    fn a_step_in_one_pass_is_the_composed_one_to_the_bit() {
+        let pattern = |seed: usize, n: usize, scale: f32| -> Vec<f32> {
+            (0..n).map(|i| ((i * 2_654_435_761 + seed * 40_503) % 10_007) as f32 / 10_007. * scale).collect()
+        };
+        let shape = (3, 61, 97);
+        let n = 3 * 61 * 97;
+        let of = |values: Vec<f32>| Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+        let clean = of(pattern(1, n, 1.));
+        let x = of(pattern(2, n, 0.2)).affine(1., -0.1).unwrap().add(&clean).unwrap();
+        let mut slopes: Vec<f32> = pattern(3, n, 2.).iter().map(|v| v - 1.).collect();
+        slopes[..6].copy_from_slice(&[0., -0., f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-45]);
+        let gradient = of(slopes);
+        let region: Vec<f32> = (0..61 * 97).map(|i| f32::from(i % 3 != 0)).collect();
+        let region = Tensor::from_vec(region, (61, 97), &Device::Cpu).unwrap();
+        for norm in [Norm::Linf, Norm::L2] {
+            for region in [None, Some(&region)] {
+                for range in [None, Some((0., 1.))] {
+                    for alpha in [2. / 255., 0.1] {
+                        let ball = Ball::new(&clean, (norm, 8. / 255.), region, range).unwrap();
+                        let bits = |x: &Tensor| values(x).into_iter().map(f32::to_bits).collect::<Vec<_>>();
+                        // an L2 length is lost in a gradient that is not finite
+                        let gradient = if norm == Norm::L2 { x.clone() } else { gradient.clone() };
+                        let found = ball.advance(&x, &gradient, alpha).unwrap();
+                        assert_eq!(bits(&found), bits(&composed(&ball, &x, &gradient, alpha)), "{ball:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_takes_views_and_refuses_another_shape() {
+        let clean = tensor([0., 0.5, 1., 0.5, 0.5, 0.5]);
+        let ball = Ball::new(&clean, (Norm::Linf, 0.125), None, Some((0., 1.))).unwrap();
+        let turned = Tensor::new(&[[1f32, -1., 1.], [-1., 0., 1.]], &Device::Cpu).unwrap();
+        let turned = turned.t().unwrap().reshape((3, 2)).unwrap().unsqueeze(1).unwrap();
+        let found = ball.advance(&clean, &turned, 0.25).unwrap();
+        assert_eq!(values(&found), values(&composed(&ball, &clean, &turned, 0.25)));
+        assert!(ball.advance(&clean, &Tensor::zeros((3, 2, 2), DType::F32, &Device::Cpu).unwrap(), 0.1).is_err());
     }
 }
