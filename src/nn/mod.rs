@@ -21,6 +21,8 @@ mod layer_norm;
 mod linear;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use activation::{Activation, quick_gelu};
 pub use attention::attention;

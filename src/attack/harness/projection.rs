@@ -168,6 +168,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+    use crate::nn::testing::on_each_device;
 
     fn tensor(values: [f32; 6]) -> Tensor {
         Tensor::new(&values, &Device::Cpu).unwrap().reshape((3, 1, 2)).unwrap()
@@ -242,35 +243,46 @@ mod tests {
         ball.project(&moved).unwrap()
     }
 
-    #[test]
-    fn a_step_in_one_pass_is_the_composed_one_to_the_bit() {
-        let pattern = |seed: usize, n: usize, scale: f32| -> Vec<f32> {
-            (0..n).map(|i| ((i * 2_654_435_761 + seed * 40_503) % 10_007) as f32 / 10_007. * scale).collect()
+    fn one_pass_is_the_composed_step_to_the_bit(device: &Device) -> Result<()> {
+        let (height, width) = (61, 97);
+        let pattern = |seed: usize, scale: f32| -> Vec<f32> {
+            let number = |i: usize| (i.wrapping_mul(2_654_435_761) + seed * 40_503) % 10_007;
+            (0..3 * height * width).map(|i| number(i) as f32 / 10_007. * scale).collect()
         };
-        let shape = (3, 61, 97);
-        let n = 3 * 61 * 97;
-        let of = |values: Vec<f32>| Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
-        let clean = of(pattern(1, n, 1.));
-        let x = of(pattern(2, n, 0.2)).affine(1., -0.1).unwrap().add(&clean).unwrap();
-        let mut slopes: Vec<f32> = pattern(3, n, 2.).iter().map(|v| v - 1.).collect();
+        let image = |values: Vec<f32>| Tensor::from_vec(values, (3, height, width), &Device::Cpu);
+        let clean = image(pattern(1, 1.))?;
+        let x = (&clean + image(pattern(2, 0.2))?.affine(1., -0.1)?)?;
+        let mut slopes: Vec<f32> = pattern(3, 2.).iter().map(|v| v - 1.).collect();
         slopes[..6].copy_from_slice(&[0., -0., f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-45]);
-        let gradient = of(slopes);
-        let region: Vec<f32> = (0..61 * 97).map(|i| f32::from(i % 3 != 0)).collect();
-        let region = Tensor::from_vec(region, (61, 97), &Device::Cpu).unwrap();
-        for norm in [Norm::Linf, Norm::L2] {
-            for region in [None, Some(&region)] {
-                for range in [None, Some((0., 1.))] {
-                    for alpha in [2. / 255., 0.1] {
-                        let ball = Ball::new(&clean, (norm, 8. / 255.), region, range).unwrap();
-                        let bits = |x: &Tensor| values(x).into_iter().map(f32::to_bits).collect::<Vec<_>>();
-                        // an L2 length is lost in a gradient that is not finite
-                        let gradient = if norm == Norm::L2 { x.clone() } else { gradient.clone() };
-                        let found = ball.advance(&x, &gradient, alpha).unwrap();
-                        assert_eq!(bits(&found), bits(&composed(&ball, &x, &gradient, alpha)), "{ball:?}");
-                    }
+        let gradient = image(slopes)?;
+        let region: Vec<f32> = (0..height * width).map(|i| f32::from(i % 3 != 0)).collect();
+        let region = Tensor::from_vec(region, (height, width), &Device::Cpu)?;
+        let put = |x: &Tensor| x.to_device(device);
+        let bits = |x: &Tensor| -> Vec<u32> {
+            values(&x.to_device(&Device::Cpu).unwrap()).into_iter().map(f32::to_bits).collect()
+        };
+        for region in [None, Some(&region)] {
+            for range in [None, Some((0., 1.))] {
+                for alpha in [2. / 255., 0.1] {
+                    let budget = (Norm::Linf, 8. / 255.);
+                    let here = Ball::new(&put(&clean)?, budget, region.map(put).transpose()?.as_ref(), range)?;
+                    let found = here.advance(&put(&x)?, &put(&gradient)?, alpha)?;
+                    let cpu = Ball::new(&clean, budget, region, range)?;
+                    assert_eq!(bits(&found), bits(&composed(&cpu, &x, &gradient, alpha)), "{here:?} by {alpha}");
                 }
             }
         }
+        Ok(())
+    }
+
+    on_each_device!(one_pass_is_the_composed_step_to_the_bit);
+
+    #[test]
+    fn an_l2_step_is_the_composed_one() {
+        let ball = Ball::new(&tensor([0.5; 6]), (Norm::L2, 0.1), None, Some((0., 1.))).unwrap();
+        let (x, gradient) = (tensor([0.5, 0.52, 0.5, 0.48, 0.5, 0.5]), tensor([3., -1., 0., 2., 0.5, 0.]));
+        let found = ball.advance(&x, &gradient, 0.15).unwrap();
+        assert_eq!(values(&found), values(&composed(&ball, &x, &gradient, 0.15)));
     }
 
     #[test]
