@@ -19,6 +19,9 @@ pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, causal
         return Ok(None);
     }
     let shape = plan::Attention { element, items, tokens, heads, width, causal, aligned: true };
+    if shape.on_tensor_cores() && !segprobe_kernels::TENSOR_CORES {
+        return Ok(None);
+    }
     let op = Attention { shape, normaliser: OnceLock::new() };
     q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op).map(Some)
 }

@@ -4,21 +4,24 @@
 //! host. A kernel takes its input buffers, then its output buffers, then numbers; a plan holds the
 //! numbers and says how many buffers there are.
 
-/// Threads of a block of attention; half as many groups of lanes as `PER_LANE` allows own its rows.
+/// Threads of a block of attention.
 const ATTENTION_THREADS: usize = 128;
 /// Numbers of a row in one lane.
 const PER_LANE: usize = 16;
-/// Queries of one group of lanes, forward and backward.
+/// Queries, or keys, of one group of lanes, forward and backward.
 const FORWARD_ROWS: usize = 4;
 const BACKWARD_ROWS: usize = 2;
+/// Rows of a block on tensor cores: sixteen for each of its warps.
+const MMA_BLOCK_ROWS: usize = 64;
 /// Rows of a block of layer norm: one for each warp.
 const NORM_ROWS: usize = 4;
 const WARP: usize = 32;
 const POINTWISE_THREADS: usize = 256;
 /// What the second dimension of a grid can hold.
 const MOST_HEADS: usize = 65_535;
-/// The widest head that has a kernel.
+/// The widest head that has a kernel, and that has one on tensor cores.
 pub(crate) const WIDEST_HEAD: usize = 128;
+const WIDEST_MMA_HEAD: usize = 64;
 
 /// How numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +89,11 @@ pub(crate) struct Attention {
 }
 
 impl Attention {
+    /// Whether its kernels multiply on tensor cores, which bf16 has from compute capability 8.0 on.
+    pub fn on_tensor_cores(&self) -> bool {
+        self.element == Element::Bf16 && self.width <= WIDEST_MMA_HEAD
+    }
+
     /// Reads q, k, v; writes y and the normalisers `[items * heads, tokens]` (f32).
     pub fn forward(&self) -> Result<Plan, TooLarge> {
         self.plan("forward", FORWARD_ROWS, (3, 2))
@@ -108,11 +116,15 @@ impl Attention {
             33..=64 => ("attention_64", 64),
             _ => ("attention_128", 128),
         };
-        let block_rows = rows * ATTENTION_THREADS / (padded / PER_LANE);
+        let (kind, block_rows) = if self.on_tensor_cores() {
+            ("mma", MMA_BLOCK_ROWS)
+        } else {
+            (self.element.name(), rows * ATTENTION_THREADS / (padded / PER_LANE))
+        };
         let wide = self.aligned && self.width.is_multiple_of(4);
         Ok(Plan {
             module,
-            kernel: format!("attention_{pass}_{}_{padded}", self.element.name()),
+            kernel: format!("attention_{pass}_{kind}_{padded}"),
             blocks: (
                 self.tokens.div_ceil(block_rows) as u32,
                 limited("a number of heads in a batch", self.items * self.heads, MOST_HEADS)? as u32,

@@ -15,7 +15,7 @@ const ELEMENTS: [Element; 2] = [Element::F32, Element::Bf16];
 fn tolerance(element: Element) -> f64 {
     match element {
         Element::F32 => 3e-6,
-        // half a unit in the last of eight places, and a little for what is rounded in between
+        // half a unit in the last of eight places, and what is rounded in between
         Element::Bf16 => 4e-3,
     }
 }

@@ -76,3 +76,10 @@ template <int LANES> __device__ __forceinline__ float group_sum(float x) {
     for (int step = LANES / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
     return x;
 }
+
+// The largest of each group of LANES neighbouring lanes, known to all of them.
+template <int LANES> __device__ __forceinline__ float group_max(float x) {
+#pragma unroll
+    for (int step = LANES / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, step));
+    return x;
+}

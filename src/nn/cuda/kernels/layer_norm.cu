@@ -31,7 +31,7 @@ template <typename T, int W> __device__ Statistics statistics(const T *x, int wi
 template <typename T, int W>
 __device__ void forward(const T *x, const T *weight, const T *bias, T *y, int rows, int width, float epsilon) {
     size_t row = row_of_warp();
-    if (row >= rows) return;
+    if (row >= size_t(rows)) return;
     x += row * width, y += row * width;
     Statistics s = statistics<T, W>(x, width, epsilon);
     for (int c = (threadIdx.x % WARP) * W; c < width; c += WARP * W) {
@@ -48,7 +48,7 @@ __device__ void forward(const T *x, const T *weight, const T *bias, T *y, int ro
 template <typename T, int W>
 __device__ void backward(const T *x, const T *weight, const T *dy, T *dx, int rows, int width, float epsilon) {
     size_t row = row_of_warp();
-    if (row >= rows) return;
+    if (row >= size_t(rows)) return;
     x += row * width, dy += row * width, dx += row * width;
     Statistics s = statistics<T, W>(x, width, epsilon);
     int lane = threadIdx.x % WARP;

@@ -11,7 +11,7 @@ __device__ __forceinline__ float gate(float x) { return 1.f / (1.f + expf(-1.702
 
 template <typename T, int W> __device__ void quick_gelu(const T *x, T *y, int count) {
     size_t at = place<W>();
-    if (at >= count) return;
+    if (at >= size_t(count)) return;
     float v[W];
     Wide<W>::load(x + at, v);
     for (int i = 0; i < W; i++) v[i] *= gate(v[i]);
@@ -20,7 +20,7 @@ template <typename T, int W> __device__ void quick_gelu(const T *x, T *y, int co
 
 template <typename T, int W> __device__ void quick_gelu_gradient(const T *x, const T *dy, T *dx, int count) {
     size_t at = place<W>();
-    if (at >= count) return;
+    if (at >= size_t(count)) return;
     float v[W], d[W];
     Wide<W>::load(x + at, v);
     Wide<W>::load(dy + at, d);
@@ -34,7 +34,7 @@ template <typename T, int W> __device__ void quick_gelu_gradient(const T *x, con
 // Adds `bias` [columns] to every row of `y`, in place.
 template <typename T, int W> __device__ void add_bias(const T *bias, T *y, int count, int columns) {
     size_t at = place<W>();
-    if (at >= count) return;
+    if (at >= size_t(count)) return;
     float v[W], b[W];
     Wide<W>::load(y + at, v);
     Wide<W>::load(bias + at % columns, b);
@@ -68,7 +68,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     advance_linf(const float *x, const float *gradient, const float *clean, const float *region, float *to, int count,
                  int masked, float alpha, float radius, float low, float high) {
     size_t at = place<1>();
-    if (at >= count) return;
+    if (at >= size_t(count)) return;
     float allowed = masked ? region[at] : 1.f;
     float g = masked ? gradient[at] * allowed : gradient[at];
     float sign = float(g > 0.f) - float(g < 0.f);

@@ -70,16 +70,15 @@ template <typename... A, size_t... I> Kernel wrap(void (*kernel)(A...), std::ind
 template <typename... A> Kernel wrap(void (*kernel)(A...)) { return wrap(kernel, std::index_sequence_for<A...>{}); }
 
 #define NAMED(name) {#name, wrap(name)}
-#define ATTENTION_NAMES(T, D)                                                                                         \
-    NAMED(attention_forward_##T##_##D), NAMED(attention_backward_queries_##T##_##D),                                  \
-        NAMED(attention_backward_keys_##T##_##D)
+#define ATTENTION_NAMES(KIND)                                                                                         \
+    NAMED(attention_forward_##KIND), NAMED(attention_backward_queries_##KIND), NAMED(attention_backward_keys_##KIND)
 #define ROW_NAMES(T, W)                                                                                               \
     NAMED(layer_norm_forward_##T##_##W), NAMED(layer_norm_backward_##T##_##W), NAMED(quick_gelu_forward_##T##_##W),   \
         NAMED(quick_gelu_backward_##T##_##W), NAMED(add_bias_##T##_##W)
 
 static const std::map<std::string, Kernel> KERNELS = {
-    ATTENTION_NAMES(float, 16), ATTENTION_NAMES(float, 32), ATTENTION_NAMES(float, 64), ATTENTION_NAMES(float, 128),
-    ATTENTION_NAMES(bf16, 16),  ATTENTION_NAMES(bf16, 32),  ATTENTION_NAMES(bf16, 64),  ATTENTION_NAMES(bf16, 128),
+    ATTENTION_NAMES(float_16),  ATTENTION_NAMES(float_32),  ATTENTION_NAMES(float_64),  ATTENTION_NAMES(float_128),
+    ATTENTION_NAMES(mma_16),    ATTENTION_NAMES(mma_32),    ATTENTION_NAMES(mma_64),    ATTENTION_NAMES(bf16_128),
     ROW_NAMES(float, 1),        ROW_NAMES(float, 4),        ROW_NAMES(bf16, 1),         ROW_NAMES(bf16, 4),
     NAMED(advance_linf),
 };

@@ -48,6 +48,11 @@ struct Block {
     ucontext_t scheduler;
     Fibre *running = nullptr;
     std::vector<float> exchanged;
+    // the factors of a product of matrices: four registers of the left one, two of the right one
+    struct Factors {
+        unsigned a[4], b[2];
+    };
+    std::vector<Factors> factors;
     std::function<void()> body;
     // which fibre runs next: 0 upwards, 1 downwards, otherwise the seed of a shuffle
     unsigned order = 0;
@@ -85,6 +90,31 @@ inline void warp_wait() {
     wait(first, std::min<unsigned>(first + WARP_SIZE, block.fibres.size()), &Fibre::warp_barriers);
 }
 
+// mma.m16n8k16 of bf16 with sums in f32, from the fragment layouts of the PTX manual: element (row, k) of
+// the left factor is in lane 4 (row % 8) + k % 8 / 2, in register (row >= 8) + 2 (k >= 8); (k, column) of
+// the right one in lane 4 column + k % 8 / 2, in register k >= 8; odd k in the upper half.
+inline void multiply_bf16(float *c, const unsigned *a, const unsigned *b) {
+    unsigned me = block.running->thread, lane = me % WARP_SIZE, warp = me - lane;
+    std::copy_n(a, 4, block.factors[me].a);
+    std::copy_n(b, 2, block.factors[me].b);
+    warp_wait();
+    auto half = [](unsigned pair, int k) {
+        unsigned bits = k % 2 ? pair & 0xffff0000u : pair << 16;
+        float x;
+        memcpy(&x, &bits, sizeof x);
+        return x;
+    };
+    for (int i = 0; i < 4; i++) {
+        int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+        for (int k = 0; k < 16; k++) {
+            unsigned left = block.factors[warp + row % 8 * 4 + k % 8 / 2].a[(row >= 8) + 2 * (k >= 8)];
+            unsigned right = block.factors[warp + column * 4 + k % 8 / 2].b[k >= 8];
+            c[i] += half(left, k) * half(right, k);
+        }
+    }
+    warp_wait();
+}
+
 inline void enter() {
     block.body();
     block.running->done = true;
@@ -96,6 +126,7 @@ inline void run_block(unsigned threads, unsigned order, std::function<void()> bo
     block.fibres.clear();
     block.fibres.resize(threads);
     block.exchanged.assign(threads, NAN);
+    block.factors.assign(threads, {});
     block.body = std::move(body);
     std::vector<unsigned> turns(threads);
     for (unsigned i = 0; i < threads; i++) {
