@@ -51,8 +51,7 @@ fn agrees(
 
 fn attention_agrees(device: &Device) -> Result<()> {
     for (tokens, heads, width) in [(7, 3, 4), (50, 2, 30), (197, 2, 64), (485, 1, 64), (70, 1, 128)] {
-        let qkv: Vec<Tensor> =
-            (0..3).map(|i| noise(i, &[2, tokens, heads * width])? * 2.).collect::<Result<_>>()?;
+        let qkv: Vec<Tensor> = (0..3).map(|i| noise(i, &[2, tokens, heads * width])? * 2.).collect::<Result<_>>()?;
         for causal in [false, true] {
             agrees(device, &qkv, &[], |x, _| attention(&x[0], &x[1], &x[2], heads, causal))?;
         }

@@ -124,8 +124,11 @@ pub(super) fn launch(
             Scalar::Float(value) => call.arg(value),
         };
     }
-    let config =
-        LaunchConfig { grid_dim: (plan.blocks.0, plan.blocks.1, 1), block_dim: (plan.threads, 1, 1), shared_mem_bytes: 0 };
+    let config = LaunchConfig {
+        grid_dim: (plan.blocks.0, plan.blocks.1, 1),
+        block_dim: (plan.threads, 1, 1),
+        shared_mem_bytes: 0,
+    };
     // SAFETY: the arguments are the kernel's own, in its order (the tests on the host launch the same
     // plans and check number and type of each), and `order` keeps the buffers until the launch is queued.
     unsafe { call.launch(config) }.w()?;

@@ -15,8 +15,7 @@ fn main() -> cudaforge::Result<()> {
         println!("cargo::rerun-if-changed={source}");
     }
     let out = std::env::var("OUT_DIR").expect("cargo sets it");
-    let ptx =
-        cudaforge::KernelBuilder::new().source_files(sources).arg("-std=c++17").arg("-O3").build_ptx()?;
+    let ptx = cudaforge::KernelBuilder::new().source_files(sources).arg("-std=c++17").arg("-O3").build_ptx()?;
     let constants = Path::new(&out).join("ptx.rs");
     ptx.write(&constants)?;
     let capability = cudaforge::detect_compute_cap()?.base();
