@@ -16,7 +16,7 @@ if [[ -z ${CUDA_HOME:-} ]]; then
     CUDA_SITE=$PWD/out/cuda/wheels
     if [[ ! -e $CUDA_SITE/complete ]]; then
         rm -rf "$CUDA_SITE"
-        python3 -m pip install --quiet --no-deps --only-binary :all: --target "$CUDA_SITE" "${CUDA_WHEELS[@]}"
+        python3 -m pip install --quiet --root-user-action ignore --no-deps --only-binary :all: --target "$CUDA_SITE" "${CUDA_WHEELS[@]}"
         touch "$CUDA_SITE/complete"
     fi
     CUDA_HOME=$CUDA_SITE/nvidia/cu13

@@ -3,7 +3,6 @@
 //! Composed of tensor operations a step makes seven temporary images. The arithmetic here is the same,
 //! operation by operation, so the results are equal to the bit.
 
-use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
 

@@ -1,7 +1,8 @@
 //! Opening a GPU, with the settings that a long row of small steps needs.
 
+use candle_core::cuda::cudarc::driver::DriverError;
 use candle_core::cuda::cudarc::driver::result::{device, mem_pool};
-use candle_core::cuda::cudarc::driver::sys::{CUmemPool_attribute, CUresult};
+use candle_core::cuda::cudarc::driver::sys::CUmemPool_attribute;
 use candle_core::{Device, Result};
 
 /// Opens the GPU `index`.
@@ -19,20 +20,19 @@ pub fn open(index: usize) -> Result<Device> {
     // other is ever made, and no tensor exists yet.
     unsafe { cuda.disable_event_tracking() };
     if let Err(reason) = keep_freed_memory(index as i32) {
-        tracing::warn!(device = index, ?reason, "the GPU's memory pool keeps its defaults, which makes steps slower");
+        tracing::warn!(device = index, %reason, "the GPU's memory pool keeps its defaults, which makes steps slower");
     }
     Ok(device)
 }
 
-fn keep_freed_memory(index: i32) -> std::result::Result<(), CUresult> {
+fn keep_freed_memory(index: i32) -> std::result::Result<(), DriverError> {
     let mut threshold = u64::MAX;
+    let value = (&raw mut threshold).cast();
     // SAFETY: the device was just opened, its pool is valid, and this attribute is a 64-bit number that
     // the driver copies before it returns.
     unsafe {
-        let pool = device::get_default_mem_pool(device::get(index).map_err(|e| e.0)?).map_err(|e| e.0)?;
-        let threshold: *mut u64 = &raw mut threshold;
-        mem_pool::set_attribute(pool, CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, threshold.cast())
-            .map_err(|e| e.0)
+        let pool = device::get_default_mem_pool(device::get(index)?)?;
+        mem_pool::set_attribute(pool, CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, value)
     }
 }
 

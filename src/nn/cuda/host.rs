@@ -72,28 +72,18 @@ impl Host {
     }
 
     fn launch(&self, plan: &Plan, order: u32, inputs: &[Vec<u8>], outputs: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        let mut request = Vec::new();
-        let mut say = |value: u32| request.extend(value.to_ne_bytes());
-        say(plan.kernel.len() as u32);
-        request.extend(plan.kernel.bytes());
-        let mut say = |value: u32| request.extend(value.to_ne_bytes());
-        [plan.blocks.0, plan.blocks.1, plan.threads, order].map(&mut say);
         let buffers: Vec<&Vec<u8>> = inputs.iter().chain(outputs).collect();
-        say(buffers.len() as u32);
-        for buffer in &buffers {
-            request.extend((buffer.len() as u32).to_ne_bytes());
-            request.extend(*buffer);
-        }
-        let mut say = |value: u32| request.extend(value.to_ne_bytes());
-        say((buffers.len() + plan.scalars.len()) as u32);
-        for i in 0..buffers.len() {
-            [0, i as u32].map(&mut say);
-        }
+        let mut request = Request::default();
+        request.block(plan.kernel.as_bytes());
+        request.numbers([plan.blocks.0, plan.blocks.1, plan.threads, order, buffers.len() as u32]);
+        buffers.iter().for_each(|buffer| request.block(buffer));
+        request.numbers([(buffers.len() + plan.scalars.len()) as u32]);
+        (0..buffers.len()).for_each(|i| request.numbers([0, i as u32]));
         for scalar in &plan.scalars {
-            match scalar {
-                Scalar::Int(value) => [1, *value as u32].map(&mut say),
-                Scalar::Float(value) => [2, value.to_bits()].map(&mut say),
-            };
+            request.numbers(match scalar {
+                Scalar::Int(value) => [1, *value as u32],
+                Scalar::Float(value) => [2, value.to_bits()],
+            });
         }
 
         let mut child = Command::new(&self.program)
@@ -103,7 +93,7 @@ impl Host {
             .spawn()
             .expect("the program starts");
         // it answers only after it has read everything; if it stops early, its message says why
-        let _ = child.stdin.take().expect("piped").write_all(&request);
+        let _ = child.stdin.take().expect("piped").write_all(&request.0);
         let answer = child.wait_with_output().expect("the program ends");
         assert!(answer.status.success(), "{}: {}", plan.kernel, String::from_utf8_lossy(&answer.stderr));
         let mut rest = answer.stdout.as_slice();
@@ -116,6 +106,22 @@ impl Host {
             assert!(contents.next().as_ref() == Some(input), "{} changed an input", plan.kernel);
         }
         contents.collect()
+    }
+}
+
+/// A launch as `kernels/host/run.cpp` reads it.
+#[derive(Default)]
+struct Request(Vec<u8>);
+
+impl Request {
+    fn numbers<const N: usize>(&mut self, values: [u32; N]) {
+        values.iter().for_each(|value| self.0.extend(value.to_ne_bytes()));
+    }
+
+    /// Bytes after their number.
+    fn block(&mut self, bytes: &[u8]) {
+        self.numbers([bytes.len() as u32]);
+        self.0.extend(bytes);
     }
 }
 
