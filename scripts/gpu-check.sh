@@ -32,7 +32,7 @@ export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 } | tee "$out/machine.txt"
 
 echo "== the layers and the step of the attack on this card, against the CPU in f64"
-bin/layer-tests --test-threads 1 cuda | tee "$out/layers.txt"
+bin/layer-tests --test-threads 1 tests::cuda:: | tee "$out/layers.txt"
 # the filter must have found them
 grep -q 'test result: ok. [1-9]' "$out/layers.txt"
 

@@ -30,8 +30,8 @@ def source_of(package):
     return pathlib.Path(manifest).parent / "src"
 
 
-def functions(text):
-    return sorted(set(re.findall(r"\bfn (\w+)", text)))
+def functions(text, names=r"\w+"):
+    return sorted(set(re.findall(rf"\bfn ({names})\(", text)))
 
 
 def compile_c(text, output, *arguments):
@@ -44,14 +44,14 @@ def main():
     cudarc = source_of("cudarc")
     for name, version, module in LIBRARIES:
         text = "".join(path.read_text() for path in sorted((cudarc / module / "sys").rglob("*.rs")))
-        body = "\n".join(f"void {function}(void) {{}}" for function in functions(text))
+        body = "\n".join(f"void {function}(void) {{}}" for function in functions(text, r"(?:cu|nvrtc)\w+"))
         soname = f"lib{name}.so.{version}"
         compile_c(body, folder / f"lib{name}.so", "-shared", "-fPIC", f"-Wl,-soname,{soname}")
 
     [runtime] = (cuda_home / "lib").glob("libcudart.so.*")
     link = folder / "libcudart.so"
     link.unlink(missing_ok=True)
-    link.symlink_to(runtime)
+    link.symlink_to(runtime.resolve())
 
     declared = functions((source_of("candle-kernels") / "ffi.rs").read_text())
     stop = """
