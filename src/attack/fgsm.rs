@@ -18,7 +18,7 @@ impl Attack for Fgsm {
         let x = ball.clean();
         let answer = oracle.loss_and_gradient(x)?;
         log.visit(x, &answer)?;
-        let x = ball.project(&(x + (ball.direction(&answer.gradient)? * ball.radius())?)?)?;
+        let x = ball.advance(x, &answer.gradient, ball.radius())?;
         log.finish(&x, oracle)
     }
 }

@@ -87,7 +87,7 @@ impl Attack for Pgd {
         for _ in 0..self.steps {
             let answer = oracle.loss_and_gradient(&x)?;
             log.visit(&x, &answer)?;
-            x = ball.project(&(&x + (ball.direction(&answer.gradient)? * alpha)?)?)?;
+            x = ball.advance(&x, &answer.gradient, alpha)?;
         }
         log.finish(&x, oracle)
     }

@@ -37,8 +37,12 @@ impl DeviceChoice {
     pub fn open(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(_) if !cfg!(feature = "cuda") => Err(DeviceError::NotBuilt(self)),
-            Self::Cuda(index) => Device::new_cuda(index).map_err(|source| DeviceError::Open { choice: self, source }),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda(_) => Err(DeviceError::NotBuilt(self)),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(index) => {
+                crate::nn::cuda::open(index).map_err(|source| DeviceError::Open { choice: self, source })
+            }
         }
     }
 }

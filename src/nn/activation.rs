@@ -117,6 +117,10 @@ pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64) {
         return x.contiguous()?.apply_op1(QuickGelu);
     }
+    #[cfg(feature = "cuda")]
+    if let Some(y) = super::cuda::quick_gelu(x)? {
+        return Ok(y);
+    }
     let gate = (((x * -1.702)?.exp()? + 1.)?).recip()?;
     x * gate
 }

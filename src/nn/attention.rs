@@ -24,6 +24,10 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, causal: bool)
         let op = Attention { heads, causal, tokens: n, features };
         return q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op);
     }
+    #[cfg(feature = "cuda")]
+    if let Some(y) = super::cuda::attention(q, k, v, heads, causal)? {
+        return Ok(y);
+    }
     composed(q, k, v, heads, causal)
 }
 

@@ -36,6 +36,10 @@ impl LayerNorm {
         if x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64) {
             return x.contiguous()?.apply_op3(&self.weight, &self.bias, Normalise(self.epsilon));
         }
+        #[cfg(feature = "cuda")]
+        if let Some(y) = super::cuda::layer_norm(x, &self.weight, &self.bias, self.epsilon)? {
+            return Ok(y);
+        }
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.epsilon)?.sqrt()?;
         centred.broadcast_div(&deviation)?.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)

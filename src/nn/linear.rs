@@ -86,7 +86,13 @@ impl Linear {
             Kind::Tensors { weight, bias } if weight.device().is_cpu() => {
                 x.contiguous()?.apply_op3(&weight.contiguous()?, bias, Affine)
             }
-            Kind::Tensors { weight, bias } => x.broadcast_matmul(&weight.t()?)?.broadcast_add(bias),
+            Kind::Tensors { weight, bias } => {
+                #[cfg(feature = "cuda")]
+                if let Some(y) = super::cuda::linear(x, weight, bias)? {
+                    return Ok(y);
+                }
+                x.broadcast_matmul(&weight.t()?)?.broadcast_add(bias)
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Finite differences for the tests of every layer.
+//! What the tests of every layer share: finite differences, and a run on each device.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 
@@ -34,3 +34,18 @@ pub(crate) fn gradient_error(var: &Var, f: impl Fn() -> Result<Tensor>) -> Resul
     var.set(&Tensor::from_vec(start, var.shape(), &Device::Cpu)?)?;
     Ok((error / norm.max(1e-300)).sqrt())
 }
+
+/// Makes a test on the CPU of each function that takes a device, and with the feature `cuda` one on the
+/// first GPU.
+macro_rules! on_each_device {
+    ($($name:ident),* $(,)?) => {
+        mod cpu {
+            $(#[test] fn $name() -> candle_core::Result<()> { super::$name(&candle_core::Device::Cpu) })*
+        }
+        #[cfg(feature = "cuda")]
+        mod cuda {
+            $(#[test] fn $name() -> candle_core::Result<()> { super::$name(&$crate::nn::cuda::open(0)?) })*
+        }
+    };
+}
+pub(crate) use on_each_device;

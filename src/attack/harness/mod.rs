@@ -4,6 +4,7 @@
 //! metric, writes it as an 8-bit file that holds the budget, and asks the model once more about
 //! exactly that file: what is downloaded is what was measured.
 
+mod advance;
 pub mod budget;
 pub mod evaluation;
 mod measure;

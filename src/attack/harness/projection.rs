@@ -7,6 +7,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
+use super::advance::linf_step;
 use super::budget::Norm;
 
 /// Below this an L2 norm counts as zero.
@@ -109,6 +110,24 @@ impl Ball {
         }
     }
 
+    /// One step of an attack: the point that replaces `x + alpha direction(gradient)`. `alpha` is in
+    /// the unit of the clean image's values.
+    ///
+    /// The same as [`Self::direction`] and [`Self::project`] one after the other, to the bit; in f32 and
+    /// Linf it reads and writes each number once.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn advance(&self, x: &Tensor, gradient: &Tensor, alpha: f64) -> Result<Tensor> {
+        if self.norm == Norm::Linf {
+            let clean = (&self.clean, self.radius);
+            if let Some(next) = linf_step(x, gradient, clean, self.region.as_ref(), alpha, self.range)? {
+                return Ok(next);
+            }
+        }
+        self.project(&(x + (self.direction(gradient)? * alpha)?)?)
+    }
+
     /// `x` inside the region, 0 outside.
     ///
     /// # Errors
@@ -149,6 +168,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+    use crate::nn::testing::on_each_device;
 
     fn tensor(values: [f32; 6]) -> Tensor {
         Tensor::new(&values, &Device::Cpu).unwrap().reshape((3, 1, 2)).unwrap()
@@ -215,5 +235,64 @@ mod tests {
                 assert_ne!(x[0], 0.1);
             }
         }
+    }
+
+    /// What [`Ball::advance`] has to equal.
+    fn composed(ball: &Ball, x: &Tensor, gradient: &Tensor, alpha: f64) -> Tensor {
+        let moved = (x + (ball.direction(gradient).unwrap() * alpha).unwrap()).unwrap();
+        ball.project(&moved).unwrap()
+    }
+
+    fn one_pass_is_the_composed_step_to_the_bit(device: &Device) -> Result<()> {
+        let (height, width) = (61, 97);
+        let pattern = |seed: usize, scale: f32| -> Vec<f32> {
+            let number = |i: usize| (i.wrapping_mul(2_654_435_761) + seed * 40_503) % 10_007;
+            (0..3 * height * width).map(|i| number(i) as f32 / 10_007. * scale).collect()
+        };
+        let image = |values: Vec<f32>| Tensor::from_vec(values, (3, height, width), &Device::Cpu);
+        let clean = image(pattern(1, 1.))?;
+        let x = (&clean + image(pattern(2, 0.2))?.affine(1., -0.1)?)?;
+        let mut slopes: Vec<f32> = pattern(3, 2.).iter().map(|v| v - 1.).collect();
+        slopes[..6].copy_from_slice(&[0., -0., f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-45]);
+        let gradient = image(slopes)?;
+        let region: Vec<f32> = (0..height * width).map(|i| f32::from(i % 3 != 0)).collect();
+        let region = Tensor::from_vec(region, (height, width), &Device::Cpu)?;
+        let put = |x: &Tensor| x.to_device(device);
+        let bits = |x: &Tensor| -> Vec<u32> {
+            values(&x.to_device(&Device::Cpu).unwrap()).into_iter().map(f32::to_bits).collect()
+        };
+        for region in [None, Some(&region)] {
+            for range in [None, Some((0., 1.))] {
+                for alpha in [2. / 255., 0.1] {
+                    let budget = (Norm::Linf, 8. / 255.);
+                    let here = Ball::new(&put(&clean)?, budget, region.map(put).transpose()?.as_ref(), range)?;
+                    let found = here.advance(&put(&x)?, &put(&gradient)?, alpha)?;
+                    let cpu = Ball::new(&clean, budget, region, range)?;
+                    assert_eq!(bits(&found), bits(&composed(&cpu, &x, &gradient, alpha)), "{here:?} by {alpha}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    on_each_device!(one_pass_is_the_composed_step_to_the_bit);
+
+    #[test]
+    fn an_l2_step_is_the_composed_one() {
+        let ball = Ball::new(&tensor([0.5; 6]), (Norm::L2, 0.1), None, Some((0., 1.))).unwrap();
+        let (x, gradient) = (tensor([0.5, 0.52, 0.5, 0.48, 0.5, 0.5]), tensor([3., -1., 0., 2., 0.5, 0.]));
+        let found = ball.advance(&x, &gradient, 0.15).unwrap();
+        assert_eq!(values(&found), values(&composed(&ball, &x, &gradient, 0.15)));
+    }
+
+    #[test]
+    fn a_step_takes_views_and_refuses_another_shape() {
+        let clean = tensor([0., 0.5, 1., 0.5, 0.5, 0.5]);
+        let ball = Ball::new(&clean, (Norm::Linf, 0.125), None, Some((0., 1.))).unwrap();
+        let turned = Tensor::new(&[[1f32, -1., 1.], [-1., 0., 1.]], &Device::Cpu).unwrap();
+        let turned = turned.t().unwrap().reshape((3, 2)).unwrap().unsqueeze(1).unwrap();
+        let found = ball.advance(&clean, &turned, 0.25).unwrap();
+        assert_eq!(values(&found), values(&composed(&ball, &clean, &turned, 0.25)));
+        assert!(ball.advance(&clean, &Tensor::zeros((3, 2, 2), DType::F32, &Device::Cpu).unwrap(), 0.1).is_err());
     }
 }
