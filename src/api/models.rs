@@ -90,7 +90,7 @@ impl Model {
             weights_sha256: description.weights_sha256,
             adapter_sha256: host.identity.adapter_sha256.clone(),
             structures: description.structures,
-            device: Machine::this(host.engine().device()).device,
+            device: Machine::this(host.engine().device(), host.engine().precision()).device,
             ready: host.failure().is_none(),
             step_seconds: host.step_seconds(),
         }

@@ -14,7 +14,7 @@ use crate::attack::{Criterion, Goal};
 use crate::engine::{CancelToken, Engine, EngineConfig};
 use crate::evaluation::{Artifact, AttackRequest, AttackRun, Control, Threat, named_container, run_attack};
 use crate::imaging::{Decoded, Limits, Mask, decode, encode};
-use crate::report::manifest::{Manifest, ModelIdentity, sha256};
+use crate::report::manifest::{Machine, Manifest, ModelIdentity, sha256};
 use crate::report::table;
 
 /// Attack one image: write the adversarial image, the masks before and after, and all scores.
@@ -99,8 +99,12 @@ pub fn run(args: &OneImageArgs) -> Result<()> {
     bar.finish_and_clear();
 
     let files = run.artifacts()?;
-    let manifest =
-        Manifest::new((identity, engine.device()), inputs.sha256, (&run.result.request, run.duration), &files);
+    let manifest = Manifest::new(
+        (identity, Machine::this(engine.device(), engine.precision())),
+        inputs.sha256,
+        (&run.result.request, run.duration),
+        &files,
+    );
     write_all(&args.out, &files, &manifest)?;
     print(&args.out, &run, &files);
     Ok(())

@@ -81,7 +81,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let (model, source) = args.model.open()?;
     let mut report = Report {
         code: Code::this(),
-        machine: Machine { threads: rayon::current_num_threads(), ..Machine::this(model.device()) },
+        machine: Machine { threads: rayon::current_num_threads(), ..Machine::this(model.device(), model.precision()) },
         model: model.name().into(),
         source: source.to_string(),
         loading_peak_rss_mib: process::peak_resident_bytes().map(|bytes| bytes as f64 / 1_048_576.),

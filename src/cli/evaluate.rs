@@ -110,7 +110,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let document = Document {
         code: Code::this(),
         model: ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?,
-        machine: Machine::this(engine.device()),
+        machine: Machine::this(engine.device(), engine.precision()),
         protocol: grid.protocol,
         unit: args.attack.unit_name(),
         seed: grid.seed,

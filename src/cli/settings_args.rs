@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::config::{AccessMode, Config, LogFormat, ModelConfig};
-use crate::model::DeviceChoice;
+use crate::model::{DeviceChoice, Precision};
 
 /// Where settings come from, and those that may be given as flags.
 #[derive(Debug, Clone, Default, Args)]
@@ -30,6 +30,9 @@ pub struct SettingsArgs {
     /// cpu, cuda or cuda:INDEX, for all models.
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
+    /// Arithmetic of attacks' steps, for all models: f32, bf16, f16 (CPU) or tf32 (CUDA).
+    #[arg(long, value_name = "FORMAT")]
+    dtype: Option<Precision>,
     /// Attacks that run at once.
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -67,7 +70,7 @@ impl SettingsArgs {
             config.models = self.model.iter().map(|text| model(text)).collect();
         }
         let no_model = config.models.is_empty();
-        if no_model && (self.adapter.is_some() || self.device.is_some()) {
+        if no_model && (self.adapter.is_some() || self.device.is_some() || self.dtype.is_some()) {
             config.models.push(ModelConfig::default());
         }
         if self.adapter.is_some() {
@@ -77,6 +80,9 @@ impl SettingsArgs {
         }
         if let Some(device) = self.device {
             config.models.iter_mut().for_each(|model| model.device = Some(device.to_string()));
+        }
+        if let Some(dtype) = self.dtype {
+            config.models.iter_mut().for_each(|model| model.dtype = Some(dtype.to_string()));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use tracing_subscriber::EnvFilter;
 
 use super::{AccessMode, Config, ConfigError, ModelConfig};
-use crate::model::DeviceChoice;
+use crate::model::{DeviceChoice, Precision};
 
 impl Config {
     /// Checks the values, each by itself and against the others.
@@ -91,6 +91,10 @@ fn check_model(index: usize, model: &ModelConfig) -> Result<(), ConfigError> {
     if let Some(device) = &model.device {
         let parsed: Result<DeviceChoice, _> = device.parse();
         parsed.map_err(|error| wrong(format!("models[{index}].device"), format!("cannot be used: {error}")))?;
+    }
+    if let Some(dtype) = &model.dtype {
+        let parsed: Result<Precision, _> = dtype.parse();
+        parsed.map_err(|error| wrong(format!("models[{index}].dtype"), format!("cannot be used: {error}")))?;
     }
     Ok(())
 }

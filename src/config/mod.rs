@@ -122,6 +122,8 @@ pub struct ModelConfig {
     pub adapter: Option<PathBuf>,
     /// `cpu`, `cuda` or `cuda:INDEX`; cpu if left out.
     pub device: Option<String>,
+    /// Arithmetic of the steps of attacks: `f32`, `bf16`, `f16` or `tf32`; f32 if left out.
+    pub dtype: Option<String>,
     /// Whether blocks run again for their gradient instead of keeping what it needs; false if left out.
     pub recompute: Option<bool>,
 }

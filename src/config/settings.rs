@@ -56,6 +56,7 @@ pub const MODEL_SETTINGS: &[Setting] = &[
     about("path", "Its folder; the demo model if left out."),
     about("adapter", "Adapters to put on it."),
     about("device", "`cpu`, `cuda` or `cuda:INDEX`; cpu if left out."),
+    about("dtype", "Arithmetic of attacks' steps: `f32`, `bf16`, `f16` (CPU) or `tf32` (CUDA); f32 if left out."),
     about("recompute", "Runs blocks again for their gradient: slower, less memory; false if left out."),
 ];
 

@@ -41,7 +41,7 @@ pub use row::{Row, RowSpec, Space};
 pub use stats::{Calls, EngineStats};
 
 use crate::loss::Loss;
-use crate::model::{Conditioning, ModelError, Preprocess, SegmentationModel};
+use crate::model::{Conditioning, ModelError, Precision, Preprocess, SegmentationModel};
 use crate::oracle::{Oracle, OracleError};
 use prompts::PromptCache;
 use thread::{Command, Scheduler};
@@ -86,6 +86,7 @@ struct Shared {
     name: String,
     input: Preprocess,
     device: Device,
+    precision: Precision,
     max_rows: usize,
     state: Arc<State>,
     prompts: Mutex<PromptCache>,
@@ -110,6 +111,7 @@ impl Engine {
     /// [`EngineError::Spawn`], [`EngineError::Memory`].
     pub fn spawn(model: Box<dyn SegmentationModel>, config: EngineConfig) -> Result<Self, EngineError> {
         let (name, input, device) = (model.name().to_owned(), model.preprocess().clone(), model.device().clone());
+        let precision = model.precision();
         // A row has one question in flight; who finds the inbox full waits his turn.
         let (inbox, commands) = sync_channel(config.max_rows.clamp(1, MOST_COMMANDS));
         let state = Arc::new(State::default());
@@ -123,6 +125,7 @@ impl Engine {
             name,
             input,
             device,
+            precision,
             max_rows: config.max_rows,
             state,
             prompts: Mutex::default(),
@@ -144,6 +147,11 @@ impl Engine {
     /// Where the model works. Questions may come from any device; those from this one are not copied.
     pub fn device(&self) -> &Device {
         &self.0.device
+    }
+
+    /// The arithmetic of answers with a gradient; logits alone are computed in f32.
+    pub fn precision(&self) -> Precision {
+        self.0.precision
     }
 
     /// What the engine has done so far.

@@ -10,6 +10,7 @@ pub mod clipseg;
 mod description;
 mod device;
 mod embedded;
+mod precision;
 mod preprocess;
 mod registry;
 mod resize;
@@ -19,6 +20,7 @@ use candle_core::{Device, Tensor};
 
 pub use description::{Architecture, Description, Structure};
 pub use device::{DeviceChoice, DeviceError};
+pub use precision::{Precision, PrecisionError};
 pub use preprocess::Preprocess;
 pub use registry::{RegistryError, Source, file_sha256};
 pub use resize::{Resize, resize_image, upsample, upsampled_mask};
@@ -75,6 +77,11 @@ pub trait SegmentationModel: Send {
 
     /// Where the weights live and the work is done.
     fn device(&self) -> &Device;
+
+    /// The arithmetic of [`Self::logits_and_vjp`]; [`Self::logits`] is always computed in f32.
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
 
     /// Bytes of device memory that one more row adds to a call, at most; the weights are not counted.
     ///

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::checkpoint::AdapterFile;
 use super::clipseg::{ClipSeg, LoadError, Parts};
 use super::embedded;
+use super::precision::Precision;
 
 /// The demo model's folder, next to the program or in the working directory.
 const DEMO: &str = "models/demo";
@@ -128,6 +129,20 @@ impl Source {
     pub fn open(&self, adapter: Option<&Path>, device: &Device, dtype: DType) -> Result<ClipSeg, LoadError> {
         let adapter = adapter.map(AdapterFile::open).transpose()?;
         ClipSeg::assemble(self.parts()?, adapter, device, dtype)
+    }
+
+    /// [`Self::open`] for attacks: scores in f32, steps in `precision`.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and a precision that the device does not have.
+    pub fn open_for_steps(
+        &self,
+        adapter: Option<&Path>,
+        device: &Device,
+        precision: Precision,
+    ) -> Result<ClipSeg, LoadError> {
+        let open = |dtype| self.open(adapter, device, dtype);
+        open(DType::F32)?.stepping_in(precision, open)
     }
 
     /// SHA-256 of the weights file, in lower-case hexadecimal: what a manifest records.

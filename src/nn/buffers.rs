@@ -45,16 +45,12 @@ impl<T: Buffered> Shelf<T> {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// A buffer of `len` numbers: the smallest that is large enough, unless it is much too large.
+    /// A buffer of `len` numbers or some more: the smallest that is large enough, unless it is much too large.
     fn take(&self, len: usize) -> Vec<T> {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = free.iter().enumerate().filter(|(_, b)| (len..=len.saturating_mul(2)).contains(&b.capacity()));
-        match fitting.min_by_key(|(_, b)| b.capacity()).map(|(i, _)| i) {
-            Some(i) => {
-                let mut found = free.swap_remove(i);
-                found.resize(len, T::ZERO);
-                found
-            }
+        let fitting = free.iter().enumerate().filter(|(_, b)| (len..=len.saturating_mul(2)).contains(&b.len()));
+        match fitting.min_by_key(|(_, b)| b.len()).map(|(i, _)| i) {
+            Some(i) => free.swap_remove(i),
             None => vec![T::ZERO; len],
         }
     }
@@ -69,18 +65,21 @@ impl<T: Buffered> Shelf<T> {
 }
 
 /// A buffer from the shelf, put back when dropped.
-pub(crate) struct Buffer<T: Buffered>(Vec<T>);
+pub(crate) struct Buffer<T: Buffered> {
+    memory: Vec<T>,
+    len: usize,
+}
 
 impl<T: Buffered> Buffer<T> {
     pub fn new(len: usize) -> Self {
-        Self(if len == 0 { Vec::new() } else { T::shelf().take(len) })
+        Self { memory: if len == 0 { Vec::new() } else { T::shelf().take(len) }, len }
     }
 }
 
 impl<T: Buffered> Drop for Buffer<T> {
     fn drop(&mut self) {
-        if self.0.capacity() > 0 {
-            T::shelf().give(std::mem::take(&mut self.0));
+        if !self.memory.is_empty() {
+            T::shelf().give(std::mem::take(&mut self.memory));
         }
     }
 }
@@ -88,13 +87,13 @@ impl<T: Buffered> Drop for Buffer<T> {
 impl<T: Buffered> std::ops::Deref for Buffer<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        &self.0
+        &self.memory[..self.len]
     }
 }
 
 impl<T: Buffered> std::ops::DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.0
+        &mut self.memory[..self.len]
     }
 }
 
@@ -107,16 +106,13 @@ pub(crate) fn with_scratch<T: Buffered, R, const N: usize>(
         let mut free = free.borrow_mut();
         lengths.map(|len| {
             // the one whose room is nearest: others of another size stay for their own users
-            let nearest = free.iter().enumerate().min_by_key(|(_, b)| b.capacity().abs_diff(len)).map(|(i, _)| i);
-            let mut buffer = nearest.map(|i| free.swap_remove(i)).unwrap_or_default();
-            if buffer.capacity() < len {
-                buffer = Vec::with_capacity(len);
-            }
-            buffer.resize(len, T::ZERO);
-            buffer
+            let nearest = free.iter().enumerate().min_by_key(|(_, b)| b.len().abs_diff(len)).map(|(i, _)| i);
+            let buffer = nearest.map(|i| free.swap_remove(i)).unwrap_or_default();
+            if buffer.len() < len { vec![T::ZERO; len] } else { buffer }
         })
     });
-    let result = f(taken.each_mut().map(|buffer| &mut buffer[..]));
+    let mut lengths = lengths.into_iter();
+    let result = f(taken.each_mut().map(|buffer| &mut buffer[..lengths.next().unwrap_or_default()]));
     T::with_scratch(|free| free.borrow_mut().extend(taken));
     result
 }

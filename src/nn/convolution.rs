@@ -4,9 +4,14 @@
 //! 3x3 convolution gathers nine shifted copies first. Every rearrangement is linear and
 //! differentiable, so the gradient is exact and no weight gradient is made for frozen weights.
 
+mod neighbours;
+mod permute;
+
 use candle_core::{Result, Tensor};
 
 use super::Linear;
+use neighbours::neighbours;
+use permute::permute;
 
 /// Splits `[batch, channels, height, width]` into patches:
 /// `[batch, height/p * width/p, channels * p * p]`.
@@ -18,11 +23,7 @@ pub fn patchify(x: &Tensor, p: usize) -> Result<Tensor> {
     if h % p != 0 || w % p != 0 {
         candle_core::bail!("an image of {h}x{w} does not divide into patches of {p}");
     }
-    x.reshape(&[b, c, h / p, p, w / p, p][..])?.permute(&[0usize, 2, 4, 1, 3, 5][..])?.reshape((
-        b,
-        (h / p) * (w / p),
-        c * p * p,
-    ))
+    permute(x, [b, c, h / p, p, w / p, p], [0, 2, 4, 1, 3, 5])?.reshape((b, (h / p) * (w / p), c * p * p))
 }
 
 /// 3x3 convolution with padding 1; `kernel` maps `9 * channels` (row, column, channel) to outputs.
@@ -30,12 +31,8 @@ pub fn patchify(x: &Tensor, p: usize) -> Result<Tensor> {
 /// # Errors
 /// Channels that do not fit the kernel.
 pub fn conv3x3(x: &Tensor, kernel: &Linear) -> Result<Tensor> {
-    let (b, h, w, c) = x.dims4()?;
-    let padded = x.pad_with_zeros(1, 1, 1)?.pad_with_zeros(2, 1, 1)?;
-    let shifted =
-        (0..9).map(|i| padded.narrow(1, i / 3, h)?.narrow(2, i % 3, w)?.contiguous()).collect::<Result<Vec<_>>>()?;
-    let gathered = Tensor::cat(&shifted, 3)?.reshape((b, h * w, 9 * c))?;
-    let y = kernel.forward(&gathered)?;
+    let (b, h, w, _) = x.dims4()?;
+    let y = kernel.forward(&neighbours(x)?)?;
     let out = y.dim(2)?;
     y.reshape((b, h, w, out))
 }
@@ -49,7 +46,7 @@ pub fn transposed_convolution(x: &Tensor, kernel: &Linear, k: usize) -> Result<T
     let (b, h, w, c) = x.dims4()?;
     let y = kernel.forward(&x.reshape((b, h * w, c))?)?;
     let out = y.dim(2)? / (k * k);
-    y.reshape(&[b, h, w, out, k, k][..])?.permute(&[0usize, 1, 4, 2, 5, 3][..])?.reshape((b, h * k, w * k, out))
+    permute(&y, [b, h, w, out, k, k], [0, 1, 4, 2, 5, 3])?.reshape((b, h * k, w * k, out))
 }
 
 #[cfg(test)]

@@ -6,7 +6,17 @@ use candle_core::{Result, Tensor};
 
 use super::gemm::View;
 use super::kernel::with_slices;
+use super::matmul::half::{Format, HalfPacked};
 use super::matmul::{Lane, Packed, Right, Start, multiply};
+
+/// Which way a product goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// `x W^T`
+    Forward,
+    /// `dy W`
+    Backward,
+}
 
 /// `y = x W^T + b` on rows, for a `weight` `[out, in]`.
 #[derive(Debug)]
@@ -16,6 +26,8 @@ pub(crate) struct Frozen<T> {
     /// `[out, in]`, made when the first gradient is asked for: the text tower never needs it.
     backward: OnceLock<Packed<T>>,
     bias: Vec<T>,
+    /// Forward and backward with rounded numbers, made when first asked for.
+    rounded: [OnceLock<HalfPacked>; 2],
 }
 
 impl<T: Lane> Frozen<T> {
@@ -28,7 +40,7 @@ impl<T: Lane> Frozen<T> {
         let (out, inner) = weight.dims2()?;
         let bias = with_slices([&bias], |[bias]: [&[T]; 1]| bias.to_vec())?;
         let forward = with_slices([&weight], |[w]: [&[T]; 1]| Packed::new(View::rows(w, inner).t(), inner, out))?;
-        Ok(Self { forward, backward: OnceLock::new(), bias })
+        Ok(Self { forward, backward: OnceLock::new(), bias, rounded: [const { OnceLock::new() }; 2] })
     }
 
     /// Features of the input.
@@ -56,6 +68,30 @@ impl<T: Lane> Frozen<T> {
             let transposed = self.forward.unpacked();
             Packed::new(View::rows(&transposed, self.out()).t(), self.out(), self.inner())
         }))
+    }
+
+    /// The weight as a right operand.
+    pub fn right(&self, direction: Direction) -> Right<'_, T> {
+        match direction {
+            Direction::Forward => self.forward(),
+            Direction::Backward => self.backward(),
+        }
+    }
+
+    /// The weight rounded to a format, if its numbers are f32. A layer keeps the format it was first asked for.
+    pub fn rounded(&self, direction: Direction, format: Format) -> Option<&HalfPacked> {
+        T::f32s(&self.bias)?;
+        let (forward, size) = (direction == Direction::Forward, (self.inner(), self.out()));
+        let rounded = self.rounded[usize::from(!forward)].get_or_init(|| {
+            let matrix = self.forward.unpacked();
+            let matrix = View::rows(T::f32s(&matrix).unwrap_or_default(), size.1);
+            if forward {
+                HalfPacked::new(matrix, size, format)
+            } else {
+                HalfPacked::new(matrix.t(), (size.1, size.0), format)
+            }
+        });
+        (rounded.format() == format).then_some(rounded)
     }
 
     /// `out = x W^T + b` for the rows of `x`.

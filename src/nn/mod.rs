@@ -35,3 +35,4 @@ pub use convolution::{conv3x3, patchify, transposed_convolution};
 pub(crate) use kernel::{slice, vectorised, with_slices};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use matmul::half::Format;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::evaluation::Artifact;
 use crate::evaluation::result::{Asked, SCHEMA_VERSION};
 use crate::model::clipseg::LoadError;
-use crate::model::{Source, file_sha256};
+use crate::model::{Precision, Source, file_sha256};
 
 /// What `manifest.json` holds. Of its fields only `duration_seconds` differs between two runs of one
 /// request on one machine.
@@ -67,7 +67,7 @@ pub struct ModelIdentity {
 pub struct Machine {
     /// `cpu`, or `cuda:0` and so on.
     pub device: String,
-    /// Number format of the weights and activations.
+    /// Arithmetic of the attack's steps; what is reported was computed in f32.
     pub dtype: &'static str,
     /// Threads for tensor operations.
     pub threads: usize,
@@ -101,8 +101,8 @@ impl Code {
 }
 
 impl Machine {
-    /// This machine, with the model on `device`.
-    pub fn this(device: &Device) -> Self {
+    /// This machine, with the model on `device` and steps in `precision`.
+    pub fn this(device: &Device, precision: Precision) -> Self {
         let device = match device.location() {
             DeviceLocation::Cpu => "cpu".into(),
             DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
@@ -110,7 +110,7 @@ impl Machine {
         };
         Self {
             device,
-            dtype: "f32",
+            dtype: precision.name(),
             threads: rayon::current_num_threads(),
             platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         }
@@ -120,7 +120,7 @@ impl Machine {
 impl Manifest {
     /// The manifest of files that are about to be written.
     pub fn new(
-        (model, device): (ModelIdentity, &Device),
+        (model, machine): (ModelIdentity, Machine),
         inputs: BTreeMap<String, String>,
         (request, duration): (&Asked, Duration),
         artifacts: &[Artifact],
@@ -131,7 +131,7 @@ impl Manifest {
             model,
             inputs,
             request: request.clone(),
-            machine: Machine::this(device),
+            machine,
             artifacts: artifacts.iter().map(|a| (a.name.clone(), sha256(&a.bytes))).collect(),
             duration_seconds: duration.as_secs_f64(),
         }
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_machine_names_its_device() {
-        let machine = Machine::this(&Device::Cpu);
+        let machine = Machine::this(&Device::Cpu, Precision::F32);
         assert_eq!(machine.device, "cpu");
         assert!(machine.threads > 0);
     }

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use anyhow::Context;
-use candle_core::DType;
 
 use super::Host;
 use crate::config::ModelConfig;
 use crate::engine::EngineConfig;
-use crate::model::{Description, DeviceChoice, Source};
+use crate::model::{Description, DeviceChoice, Precision, Source};
 use crate::report::manifest::ModelIdentity;
 
 pub(super) fn host(config: &ModelConfig, engine: EngineConfig) -> anyhow::Result<Host> {
@@ -28,9 +27,10 @@ fn load(name: &str, config: &ModelConfig, engine: EngineConfig) -> anyhow::Resul
     let description = Description::of(&source)?;
     let adapter = config.adapter.clone();
     let identity = ModelIdentity::new(&description.name, &source, adapter.as_deref())?;
+    let precision: Precision = config.dtype.as_deref().map(str::parse).transpose()?.unwrap_or_default();
     let recompute = config.recompute.unwrap_or(false);
     let open = move || {
-        let mut model = source.open(adapter.as_deref(), &choice.open()?, DType::F32)?;
+        let mut model = source.open_for_steps(adapter.as_deref(), &choice.open()?, precision)?;
         model.recompute_blocks(recompute);
         Ok(Box::new(model) as _)
     };

@@ -17,6 +17,7 @@ use crate::evaluation::{Artifact, Control, RunError, run_attack};
 use crate::jobs::inputs::{Loaded, load};
 use crate::jobs::store::Lease;
 use crate::jobs::{Host, Job};
+use crate::report::manifest::Machine;
 
 /// A claimed job and the right to run it.
 pub(super) struct Attempt {
@@ -91,7 +92,8 @@ impl Attempt {
         let jobs = &self.pool.jobs;
         let loaded = load(jobs.artifacts(), &self.job).await?;
         let mut attacked = self.attack(loaded, host, engine).await?;
-        attacked.files.push(manifest(&self.job, host, (engine.device(), &attacked)));
+        let machine = Machine::this(engine.device(), engine.precision());
+        attacked.files.push(manifest(&self.job, host, (machine, &attacked)));
         let outcome = publish(jobs, &self.job, attacked).await?;
         Ok(End::Succeeded(Box::new(outcome)))
     }

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::adapter::{Adapter, BlockAdapters};
 use super::parameters::{Parameters, layer_norm};
 use crate::model::checkpoint::CheckpointError;
-use crate::nn::{Activation, BlockLayers, BlockLayout, FusedBlock, LayerNorm, Linear, attention};
+use crate::nn::{Activation, BlockLayers, BlockLayout, Format, FusedBlock, LayerNorm, Linear, attention};
 
 /// Sizes of a block.
 #[derive(Debug, Clone, Copy)]
@@ -84,13 +84,14 @@ impl Block {
         FusedBlock::new(&layers, BlockLayout { heads, causal, activation, norm_first })
     }
 
-    /// `[batch, tokens, width]` to the same shape; adapters change what attention and MLP add.
-    pub fn forward(&self, x: &Tensor, adapters: &BlockAdapters) -> candle_core::Result<Tensor> {
+    /// `[batch, tokens, width]` to the same shape; adapters change what attention and MLP add. A format rounds the
+    /// factors of products with weights, in blocks that are one operation.
+    pub fn forward(&self, x: &Tensor, adapters: &BlockAdapters, format: Option<Format>) -> candle_core::Result<Tensor> {
         let layers = [&adapters.attention, &adapters.output].map(|adapter| adapter.as_ref().map(Adapter::layers));
         if let Some(fused) = &self.fused
             && layers.iter().all(|adapter| FusedBlock::takes(*adapter))
         {
-            return fused.forward(x, layers);
+            return fused.forward(x, layers, format);
         }
         if self.shape.norm_first {
             let branch = self.attend(&self.norm1.forward(x)?)?;

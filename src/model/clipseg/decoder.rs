@@ -83,7 +83,7 @@ impl Decoder {
                 let shift = self.film_add.forward(&conditional)?;
                 y = y.broadcast_mul(&scale)?.broadcast_add(&shift)?;
             }
-            let y = self.blocks[i].forward(&y, &BlockAdapters::default())?;
+            let y = self.blocks[i].forward(&y, &BlockAdapters::default(), None)?;
             decoded.push(y.clone());
             x = Some(y);
         }

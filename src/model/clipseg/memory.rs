@@ -97,7 +97,10 @@ mod tests {
 
     #[test]
     fn the_estimate_grows_with_what_is_asked_for() {
-        let footprint = Footprint::new(&ClipSegConfig::default());
+        let mut config = ClipSegConfig::default();
+        // as published
+        config.vision_config.patch_size = 16;
+        let footprint = Footprint::new(&config);
         let mode = Mode { device: &Device::Cpu, dtype: DType::F32, recompute: false };
         let gradient = footprint.bytes(352, Question::Gradient, mode);
         assert!(footprint.bytes(352, Question::Logits, mode) < gradient / 2);

@@ -35,7 +35,7 @@ pub use work::Work;
 
 use super::checkpoint::CheckpointError;
 use super::tokenizer::{Tokenizer, TokenizerError};
-use super::{Conditioning, ModelError, Preprocess, Question, SegmentationModel};
+use super::{Conditioning, ModelError, Precision, Preprocess, Question, SegmentationModel};
 
 /// Why a model could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,9 @@ pub enum LoadError {
     /// The tokenizer files are damaged or missing.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// The device does not compute in what was asked for.
+    #[error(transparent)]
+    Precision(#[from] super::PrecisionError),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -149,6 +152,9 @@ pub struct ClipSeg {
     preprocess: Preprocess,
     device: Device,
     footprint: Footprint,
+    precision: Precision,
+    /// The network of an attack's steps, where it is not the one that scores.
+    stepping: Option<Network>,
 }
 
 impl ClipSeg {
@@ -156,6 +162,13 @@ impl ClipSeg {
     /// numbers, and a fraction of the memory. Off at first.
     pub fn recompute_blocks(&mut self, yes: bool) {
         self.network.vision.recompute = yes;
+        if let Some(stepping) = &mut self.stepping {
+            stepping.vision.recompute = yes;
+        }
+    }
+
+    fn stepping(&self) -> &Network {
+        self.stepping.as_ref().unwrap_or(&self.network)
     }
 
     /// Token ids of a prompt, with start and end, unpadded.
@@ -205,6 +218,10 @@ impl SegmentationModel for ClipSeg {
         &self.device
     }
 
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
     fn bytes_per_row(&self, question: Question) -> Option<u64> {
         let mode = Mode { device: &self.device, dtype: self.dtype(), recompute: self.network.vision.recompute };
         Some(self.footprint.bytes(self.preprocess.height, question, mode))
@@ -224,11 +241,15 @@ impl SegmentationModel for ClipSeg {
         prompts: &[Conditioning],
         cotangent: &mut dyn FnMut(&Tensor) -> Result<Tensor, ModelError>,
     ) -> Result<(Tensor, Tensor), ModelError> {
-        let x = Var::from_tensor(&pixel_values.to_dtype(self.dtype())?.detach())?;
-        let logits = self.logits(x.as_tensor(), prompts)?;
+        let network = self.stepping();
+        let dtype = network.text.dtype();
+        let x = Var::from_tensor(&pixel_values.to_dtype(dtype)?.detach())?;
+        let rows: Vec<&Tensor> = prompts.iter().map(|p| &p.0).collect();
+        let conditional = Tensor::stack(&rows, 0)?.to_dtype(dtype)?;
+        let logits = network.forward(x.as_tensor(), &conditional)?.logits.to_dtype(self.dtype())?;
         let seed = cotangent(&logits.detach())?.detach();
         let mut gradients = (&logits * seed)?.sum_all()?.backward()?;
         let gradient = gradients.remove(x.as_tensor()).ok_or(ModelError::Gradient("missing"))?;
-        Ok((logits.detach(), gradient.detach()))
+        Ok((logits.detach(), gradient.detach().to_dtype(self.dtype())?))
     }
 }

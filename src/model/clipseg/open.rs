@@ -9,9 +9,9 @@ use super::config::{ClipSegConfig, read};
 use super::memory::Footprint;
 use super::parameters::{OnDevice, Parameters};
 use super::{ClipSeg, LoadError, Network, parse_preprocessor};
-use crate::model::Preprocess;
 use crate::model::checkpoint::{AdapterFile, Weights};
 use crate::model::tokenizer::Tokenizer;
+use crate::model::{Precision, Preprocess};
 
 /// The files a model is made of, already in memory.
 pub struct Parts {
@@ -71,6 +71,27 @@ impl ClipSeg {
         Self::assemble(Parts::read(folder)?, adapter, device, dtype)
     }
 
+    /// The same model with another arithmetic in the steps of attacks; `again` loads it in another dtype.
+    ///
+    /// # Errors
+    /// A precision that the device does not have, and those of `again`.
+    pub fn stepping_in(
+        mut self,
+        precision: Precision,
+        again: impl FnOnce(DType) -> Result<Self, LoadError>,
+    ) -> Result<Self, LoadError> {
+        precision.check(&self.device)?;
+        self.precision = precision;
+        if self.device.is_cpu() {
+            self.network.vision.format = precision.format();
+        } else if precision == Precision::Bf16 {
+            self.stepping = Some(again(DType::BF16)?.network);
+        }
+        #[cfg(feature = "cuda")]
+        crate::nn::cuda::allow_tf32(precision == Precision::Tf32);
+        Ok(self)
+    }
+
     /// Builds a model from parts in memory.
     ///
     /// # Errors
@@ -98,7 +119,17 @@ impl ClipSeg {
             found.finish()?;
         }
         let footprint = Footprint::new(&config);
-        Ok(Self { name, network, tokenizer, config, preprocess, device: device.clone(), footprint })
+        Ok(Self {
+            name,
+            network,
+            tokenizer,
+            config,
+            preprocess,
+            device: device.clone(),
+            footprint,
+            precision: Precision::F32,
+            stepping: None,
+        })
     }
 }
 

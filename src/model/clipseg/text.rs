@@ -64,7 +64,7 @@ impl TextTower {
         let mut x = x.unsqueeze(0)?;
         let mut states = Vec::new();
         for (i, block) in self.blocks.iter().enumerate() {
-            x = block.forward(&x, &adapters.text_layer(i))?;
+            x = block.forward(&x, &adapters.text_layer(i), None)?;
             states.push(x.clone());
         }
         let pooled = self.norm.forward(&x)?.narrow(1, at, 1)?.squeeze(1)?.contiguous()?;

@@ -11,7 +11,7 @@ use super::config::{ClipSegConfig, activation};
 use super::parameters::{Parameters, layer_norm};
 use super::recompute::recomputed;
 use crate::model::checkpoint::CheckpointError;
-use crate::nn::{Activation, LayerNorm, Linear, patchify};
+use crate::nn::{Activation, Format, LayerNorm, Linear, patchify};
 
 /// CLIP's vision transformer up to the last extracted layer.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(super) struct VisionTower {
     blocks: Vec<Block>,
     /// Whether blocks keep only their input and run again for their gradient; not while weights are trained.
     pub recompute: bool,
+    /// Factors of products with the blocks' weights are rounded to it where a gradient is asked for.
+    pub format: Option<Format>,
 }
 
 impl VisionTower {
@@ -55,6 +57,7 @@ impl VisionTower {
                 .map(|i| Block::load(from, &format!("{name}.encoder.layers.{i}"), shape))
                 .collect::<Result<_, _>>()?,
             recompute: false,
+            format: None,
         })
     }
 
@@ -70,14 +73,15 @@ impl VisionTower {
         let patches = self.patches.forward(&patchify(pixel_values, self.patch_size)?)?;
         let class = self.class.reshape((1, 1, ()))?.broadcast_as((batch, 1, patches.dim(2)?))?.contiguous()?;
         let x = Tensor::cat(&[&class, &patches], 1)?.broadcast_add(positions)?;
+        let format = self.format.filter(|_| x.track_op());
         let mut states = vec![self.pre_norm.forward(&x)?];
         for (i, block) in self.blocks.iter().enumerate() {
             let (x, adapters) = (states.last().expect("starts with one"), adapters.vision_layer(i));
             states.push(if self.recompute {
                 let block = block.clone();
-                recomputed(x, move |x| block.forward(x, &adapters))?
+                recomputed(x, move |x| block.forward(x, &adapters, format))?
             } else {
-                block.forward(x, &adapters)?
+                block.forward(x, &adapters, format)?
             });
         }
         Ok(states)

@@ -62,29 +62,36 @@ impl<T: Lane + Buffered> Head<'_, T> {
         });
     }
 
-    /// Gradients of q, k and v, each `[tokens, width]`, from that of the output.
-    pub fn backward(&self, log_sums: &[T], dy: &[T], dy_stride: usize, [dq, dk, dv]: [&mut [T]; 3]) {
+    /// Gradients of q, k and v, each `[tokens, width]`, from that of the output `y` `[tokens, width]`.
+    ///
+    /// Works on some keys at a time against all queries: the gradients of keys and values are then whole products, and
+    /// only that of the queries is a sum of parts. `D = rowsum(dO * O)` as in FlashAttention-2 (Dao 2023,
+    /// arXiv 2307.08691, algorithm 2).
+    pub fn backward(&self, log_sums: &[T], y: &[T], dy: &[T], dy_stride: usize, [dq, dk, dv]: [&mut [T]; 3]) {
         let (n, d, room) = (self.tokens, self.width, padded::<T>(self.tokens));
-        let [mut keys, mut values, mut room1, mut room2] = std::array::from_fn(|_| Reused::default());
-        keys.fill(View::rows(self.k, self.stride).t(), d, n);
-        values.fill(View::rows(self.v, self.stride).t(), d, n);
-        let by_token = self.right(self.k, self.stride, n, &mut room1);
-        dk.fill(T::ZERO);
-        dv.fill(T::ZERO);
+        let [mut queries, mut gradients, mut room1, mut room2, mut room3] = std::array::from_fn(|_| Reused::default());
+        queries.fill(View::rows(self.q, self.stride).t(), d, n);
+        gradients.fill(View::rows(dy, dy_stride).t(), d, n);
+        let q = self.right(self.q, self.stride, n, &mut room1);
+        let dy_rows = self.right(dy, dy_stride, n, &mut room2);
+        dq.fill(T::ZERO);
         let len = ROWS.min(n) * room;
-        with_scratch([len, len], |[p, ds]: [&mut [T]; 2]| {
+        with_scratch([len, len, n], |[p, ds, along]: [&mut [T]; 3]| {
+            for ((along, y), dy) in along.iter_mut().zip(y.chunks_exact(d)).zip(dy.chunks(dy_stride)) {
+                *along = dot(y, &dy[..d]);
+            }
             for first in (0..n).step_by(ROWS) {
                 let rows = ROWS.min(n - first);
-                let (q, dy) = (&self.q[first * self.stride..], &dy[first * dy_stride..]);
-                multiply(rows, View::rows(q, self.stride), Right::Packed(&keys), (p, room), Start::Zero);
-                multiply(rows, View::rows(dy, dy_stride), Right::Packed(&values), (ds, room), Start::Zero);
-                vectorised(ScoreGradients { head: self, first, log_sums: &log_sums[first..first + rows], p, ds });
-                let dq = &mut dq[first * d..(first + rows) * d];
-                multiply(rows, View::rows(ds, room), by_token, (dq, d), Start::Zero);
-                let right = self.right(q, self.stride, rows, &mut room2);
-                multiply(n, View::rows(ds, room).t(), right, (dk, d), Start::Kept);
-                let right = self.right(dy, dy_stride, rows, &mut room2);
-                multiply(n, View::rows(p, room).t(), right, (dv, d), Start::Kept);
+                let (k, v) = (&self.k[first * self.stride..], &self.v[first * self.stride..]);
+                multiply(rows, View::rows(k, self.stride), Right::Packed(&queries), (p, room), Start::Zero);
+                multiply(rows, View::rows(v, self.stride), Right::Packed(&gradients), (ds, room), Start::Zero);
+                let (p, ds) = (&mut p[..rows * room], &mut ds[..rows * room]);
+                vectorised(ScoreGradients { head: self, first, log_sums, along, p, ds });
+                let part = first * d..(first + rows) * d;
+                multiply(rows, View::rows(ds, room), q, (&mut dk[part.clone()], d), Start::Zero);
+                multiply(rows, View::rows(p, room), dy_rows, (&mut dv[part], d), Start::Zero);
+                let keys = self.right(k, self.stride, rows, &mut room3);
+                multiply(n, View::rows(ds, room).t(), keys, (dq, d), Start::Kept);
             }
         });
     }
@@ -117,12 +124,14 @@ impl<T: Lane + Buffered> Kernel for Probabilities<'_, T> {
     }
 }
 
-/// Turns rows of scores `p` into probabilities, and gradients of the probabilities `ds` into those of the products of
-/// queries and keys.
+/// Turns scores `p` of keys from `first` on against all queries into probabilities, and gradients of the probabilities
+/// `ds` into those of the products of queries and keys.
 struct ScoreGradients<'a, T> {
     head: &'a Head<'a, T>,
     first: usize,
     log_sums: &'a [T],
+    /// Each query's sum of probabilities times their gradients.
+    along: &'a [T],
     p: &'a mut [T],
     ds: &'a mut [T],
 }
@@ -131,16 +140,18 @@ impl<T: Lane + Buffered> Kernel for ScoreGradients<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let Self { head, first, log_sums, p, ds } = self;
+        let Self { head, first, log_sums, along, p, ds } = self;
         let (n, scale, room) = (head.tokens, head.scale(), padded::<T>(head.tokens));
-        let rows = p.chunks_exact_mut(room).zip(ds.chunks_exact_mut(room)).zip(log_sums);
-        for (i, ((p, ds), log_sum)) in rows.enumerate() {
-            let (p, ds) = (&mut p[..n], &mut ds[..n]);
-            let (shown, hidden) = p.split_at_mut(head.seen(first + i));
-            shown.iter_mut().for_each(|s| *s = softmax_term(*s * scale - *log_sum));
-            hidden.fill(T::ZERO);
-            let mean = dot(ds, p);
-            ds.iter_mut().zip(&*p).for_each(|(s, p)| *s = *p * (*s - mean) * scale);
+        for (key, (p, ds)) in p.chunks_exact_mut(room).zip(ds.chunks_exact_mut(room)).enumerate() {
+            // earlier queries do not see a later key
+            let hidden = if head.causal { first + key } else { 0 };
+            p[..hidden].fill(T::ZERO);
+            ds[..hidden].fill(T::ZERO);
+            let rows = p[hidden..n].iter_mut().zip(&mut ds[hidden..n]).zip(&log_sums[hidden..]).zip(&along[hidden..]);
+            for (((p, ds), log_sum), along) in rows {
+                *p = softmax_term(*p * scale - *log_sum);
+                *ds = *p * (*ds - *along) * scale;
+            }
         }
     }
 }

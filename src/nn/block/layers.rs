@@ -6,15 +6,17 @@
 use std::sync::Arc;
 
 use super::adapter::Bottleneck;
+use super::products::{product, with_left};
 use crate::nn::Activation;
 use crate::nn::buffers::{Buffered, with_scratch};
+use crate::nn::frozen::Direction::{Backward, Forward};
 use crate::nn::frozen::Frozen;
-use crate::nn::gemm::View;
 use crate::nn::layer_norm::{normalise_rows, pull_back_rows};
-use crate::nn::matmul::{Lane, Part, Start, columns, multiply_part, panel_count};
+use crate::nn::matmul::half::Format;
+use crate::nn::matmul::{Lane, Part, Start, steps};
 
-/// Panels of the wide layer at a time: 768 columns on AVX-512.
-const WIDE_PANELS: usize = 16;
+/// Columns of the wide layer at a time.
+const WIDE_COLUMNS: usize = 768;
 
 /// A layer norm's parameters.
 #[derive(Debug)]
@@ -68,24 +70,57 @@ pub(super) struct KeptRows<'a, T> {
     pub narrow: [&'a mut [T]; 2],
 }
 
-impl<T: Lane + Buffered> Layers<T> {
+/// The layers at work: with adapters, in the arithmetic of one call.
+#[derive(Clone, Copy)]
+pub(super) struct Stack<'a, T> {
+    pub layers: &'a Layers<T>,
+    pub adapters: &'a Adapted<T>,
+    /// Factors of products with weights are rounded to it.
+    pub format: Option<Format>,
+}
+
+impl<T> std::ops::Deref for Stack<'_, T> {
+    type Target = Layers<T>;
+    fn deref(&self) -> &Layers<T> {
+        self.layers
+    }
+}
+
+impl<T: Lane + Buffered> Stack<'_, T> {
+    /// `out = x W^T + b` for rows.
+    fn apply(&self, layer: &Frozen<T>, x: &[T], out: &mut [T]) {
+        let (inner, width) = (layer.inner(), layer.out());
+        let part = Part { columns: 0..width, depth: 0..inner };
+        with_left(self.format, x, inner, |left| {
+            product(x.len() / inner, &left, (layer, Forward, part), (out, width), Start::Row(layer.bias()));
+        });
+    }
+
+    /// `dx = start + dy W` for rows.
+    fn pull_back(&self, layer: &Frozen<T>, dy: &[T], dx: &mut [T], start: Start<T>) {
+        let (inner, width) = (layer.inner(), layer.out());
+        let part = Part { columns: 0..inner, depth: 0..width };
+        with_left(self.format, dy, width, |left| {
+            product(dy.len() / width, &left, (layer, Backward, part), (dx, inner), start);
+        });
+    }
+
     /// Queries, keys and values of rows.
     pub fn project(&self, x: &[T], qkv: &mut [T]) {
         if !self.norm_first {
-            return self.qkv.apply(View::rows(x, self.qkv.inner()), qkv);
+            return self.apply(&self.qkv, x, qkv);
         }
         with_scratch([x.len()], |[z]: [&mut [T]; 1]| {
             self.norm1.apply(x, z);
-            self.qkv.apply(View::rows(z, self.qkv.inner()), qkv);
+            self.apply(&self.qkv, z, qkv);
         });
     }
 
     /// From the heads' outputs to the block's, `y`.
-    pub fn forward(&self, x: &[T], heads: &[T], adapters: &Adapted<T>, kept: KeptRows<T>, y: &mut [T]) {
+    pub fn forward(&self, x: &[T], heads: &[T], kept: KeptRows<T>, y: &mut [T]) {
         let KeptRows { middle, wide, last, narrow: [narrow1, narrow2] } = kept;
-        let w = self.out.out();
-        self.out.apply(View::rows(heads, w), middle);
-        if let Some(adapter) = &adapters.attention {
+        self.apply(&self.out, heads, middle);
+        if let Some(adapter) = &self.adapters.attention {
             adapter.forward(middle, narrow1);
         }
         middle.iter_mut().zip(x).for_each(|(m, x)| *m += *x);
@@ -93,7 +128,7 @@ impl<T: Lane + Buffered> Layers<T> {
             if self.norm_first {
                 self.norm2.apply(middle, z);
                 self.mlp(z, wide, y);
-                if let Some(adapter) = &adapters.output {
+                if let Some(adapter) = &self.adapters.output {
                     adapter.forward(y, narrow2);
                 }
                 y.iter_mut().zip(middle).for_each(|(y, m)| *y += *m);
@@ -110,48 +145,57 @@ impl<T: Lane + Buffered> Layers<T> {
     fn mlp(&self, z: &[T], wide: &mut [T], y: &mut [T]) {
         let (w, inner) = (self.expand.inner(), self.expand.out());
         let rows = z.len() / w;
-        for panels in self.parts() {
-            let columns = columns::<T>(inner, &panels);
-            let part = Part { panels, depth: 0..w };
-            let start = Start::Row(&self.expand.bias()[columns.clone()]);
-            let to = &mut wide[columns.start..];
-            multiply_part(rows, View::rows(z, w), (self.expand.forward(), part), (to, inner), start);
-            with_scratch([rows * columns.len()], |[active]: [&mut [T]; 1]| {
-                for (to, from) in active.chunks_exact_mut(columns.len()).zip(wide.chunks_exact(inner)) {
-                    self.activation.apply(&from[columns.clone()], to);
-                }
-                let part = Part { panels: 0..panel_count::<T>(w), depth: columns.clone() };
-                let start = if columns.start == 0 { Start::Row(self.contract.bias()) } else { Start::Kept };
-                let left = View::rows(active, columns.len());
-                multiply_part(rows, left, (self.contract.forward(), part), (y, w), start);
-            });
-        }
+        with_left(self.format, z, w, |z| {
+            for columns in steps::<T>(inner, WIDE_COLUMNS) {
+                let part = Part { columns: columns.clone(), depth: 0..w };
+                let start = Start::Row(&self.expand.bias()[columns.clone()]);
+                product(rows, &z, (&self.expand, Forward, part), (&mut wide[columns.start..], inner), start);
+                with_scratch([rows * columns.len()], |[active]: [&mut [T]; 1]| {
+                    for (to, from) in active.chunks_exact_mut(columns.len()).zip(wide.chunks_exact(inner)) {
+                        self.activation.apply(&from[columns.clone()], to);
+                    }
+                    let part = Part { columns: 0..w, depth: columns.clone() };
+                    let start = if columns.start == 0 { Start::Row(self.contract.bias()) } else { Start::Kept };
+                    with_left(self.format, active, columns.len(), |active| {
+                        product(rows, &active, (&self.contract, Forward, part), (y, w), start);
+                    });
+                });
+            }
+        });
     }
 
     /// From the gradient of the block's output to those of the sum of `x` and the attention, `dx`, and of
     /// the heads' outputs, `dheads`.
-    pub fn backward(&self, dy: &[T], adapters: &Adapted<T>, kept: KeptRows<T>, dx: &mut [T], dheads: &mut [T]) {
+    pub fn backward(&self, dy: &[T], kept: KeptRows<T>, dx: &mut [T], dheads: &mut [T]) {
         let KeptRows { middle, wide, last, narrow: [narrow1, narrow2] } = kept;
-        with_scratch([dy.len(), dy.len()], |[a, b]: [&mut [T]; 2]| {
+        with_scratch([dy.len(), dy.len()], |[branch, through]: [&mut [T]; 2]| {
             if self.norm_first {
-                a.copy_from_slice(dy);
-                if let Some(adapter) = &adapters.output {
-                    adapter.pull_back(narrow2, a);
-                }
-                self.mlp_pull_back(a, wide, b, Start::Zero);
-                self.norm2.pull_back(middle, b, dx);
+                let branch = match &self.adapters.output {
+                    Some(adapter) => {
+                        branch.copy_from_slice(dy);
+                        adapter.pull_back(narrow2, branch);
+                        &*branch
+                    }
+                    None => dy,
+                };
+                self.mlp_pull_back(branch, wide, through, Start::Zero);
+                self.norm2.pull_back(middle, through, dx);
                 dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx += *dy);
             } else {
-                self.norm2.pull_back(last, dy, a);
-                b.copy_from_slice(a);
-                self.mlp_pull_back(a, wide, b, Start::Kept);
-                self.norm1.pull_back(middle, b, dx);
+                self.norm2.pull_back(last, dy, branch);
+                through.copy_from_slice(branch);
+                self.mlp_pull_back(branch, wide, through, Start::Kept);
+                self.norm1.pull_back(middle, through, dx);
             }
-            a.copy_from_slice(dx);
-            if let Some(adapter) = &adapters.attention {
-                adapter.pull_back(narrow1, a);
-            }
-            self.out.pull_back(View::rows(a, self.out.out()), dheads, Start::Zero);
+            let branch = match &self.adapters.attention {
+                Some(adapter) => {
+                    branch.copy_from_slice(dx);
+                    adapter.pull_back(narrow1, branch);
+                    &*branch
+                }
+                None => &*dx,
+            };
+            self.pull_back(&self.out, branch, dheads, Start::Zero);
         });
     }
 
@@ -159,39 +203,33 @@ impl<T: Lane + Buffered> Layers<T> {
     fn mlp_pull_back(&self, dy: &[T], wide: &[T], dz: &mut [T], start: Start<T>) {
         let (w, inner) = (self.expand.inner(), self.expand.out());
         let rows = dy.len() / w;
-        for panels in self.parts() {
-            let columns = columns::<T>(inner, &panels);
-            with_scratch([rows * columns.len()], |[du]: [&mut [T]; 1]| {
-                let part = Part { panels, depth: 0..w };
-                let to = (&mut *du, columns.len());
-                multiply_part(rows, View::rows(dy, w), (self.contract.backward(), part), to, Start::Zero);
-                for (du, u) in du.chunks_exact_mut(columns.len()).zip(wide.chunks_exact(inner)) {
-                    self.activation.pull_back(&u[columns.clone()], du);
-                }
-                let part = Part { panels: 0..panel_count::<T>(w), depth: columns.clone() };
-                let start = if columns.start == 0 { start } else { Start::Kept };
-                let left = View::rows(du, columns.len());
-                multiply_part(rows, left, (self.expand.backward(), part), (dz, w), start);
-            });
-        }
+        with_left(self.format, dy, w, |dy| {
+            for columns in steps::<T>(inner, WIDE_COLUMNS) {
+                with_scratch([rows * columns.len()], |[du]: [&mut [T]; 1]| {
+                    let part = Part { columns: columns.clone(), depth: 0..w };
+                    product(rows, &dy, (&self.contract, Backward, part), (&mut *du, columns.len()), Start::Zero);
+                    for (du, u) in du.chunks_exact_mut(columns.len()).zip(wide.chunks_exact(inner)) {
+                        self.activation.pull_back(&u[columns.clone()], du);
+                    }
+                    let part = Part { columns: 0..w, depth: columns.clone() };
+                    let start = if columns.start == 0 { start } else { Start::Kept };
+                    with_left(self.format, du, columns.len(), |du| {
+                        product(rows, &du, (&self.expand, Backward, part), (dz, w), start);
+                    });
+                });
+            }
+        });
     }
 
     /// Adds to `dx` what comes through queries, keys and values of rows `x`.
     pub fn project_pull_back(&self, x: &[T], dqkv: &[T], dx: &mut [T]) {
-        let dqkv = View::rows(dqkv, self.qkv.out());
         if !self.norm_first {
-            return self.qkv.pull_back(dqkv, dx, Start::Kept);
+            return self.pull_back(&self.qkv, dqkv, dx, Start::Kept);
         }
         with_scratch([x.len(), x.len()], |[dz, through]: [&mut [T]; 2]| {
-            self.qkv.pull_back(dqkv, dz, Start::Zero);
+            self.pull_back(&self.qkv, dqkv, dz, Start::Zero);
             self.norm1.pull_back(x, dz, through);
             dx.iter_mut().zip(through).for_each(|(dx, t)| *dx += *t);
         });
-    }
-
-    /// The wide layer's panels, some at a time.
-    fn parts(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
-        let count = panel_count::<T>(self.expand.out());
-        (0..count).step_by(WIDE_PANELS).map(move |first| first..(first + WIDE_PANELS).min(count))
     }
 }

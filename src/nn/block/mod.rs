@@ -9,6 +9,7 @@ mod adapter;
 mod attention;
 mod layers;
 mod pass;
+mod products;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use self::adapter::Bottleneck;
-use self::layers::{Adapted, Layers, Norm};
+use self::layers::{Adapted, Layers, Norm, Stack};
 use self::pass::Kept;
 use self::shape::Sizes;
 use super::buffers::Buffered;
@@ -26,6 +27,7 @@ use super::frozen::Frozen;
 use super::kernel::{slice, tensor, with_slices};
 use super::linear::FrozenWeights;
 use super::matmul::Lane;
+use super::matmul::half::Format;
 use super::{Activation, LayerNorm, Linear};
 
 /// How a block is put together.
@@ -115,15 +117,16 @@ impl FusedBlock {
         adapter.is_none_or(|(down, up)| down.frozen().is_some() && up.frozen().is_some())
     }
 
-    /// `[batch, tokens, width]` to the same shape, with adapters on what attention and MLP add.
+    /// `[batch, tokens, width]` to the same shape, with adapters on what attention and MLP add. With a format, the factors
+    /// of products with weights are rounded to it; a block of f64 numbers does not round.
     ///
     /// # Errors
     /// An input of another width or dtype, adapters that are trained.
-    pub fn forward(&self, x: &Tensor, adapters: [Option<AdapterLayers>; 2]) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, adapters: [Option<AdapterLayers>; 2], format: Option<Format>) -> Result<Tensor> {
         let x = x.contiguous()?;
         match &self.0 {
-            Typed::F32(inner) => inner.clone().apply(&x, adapters, bottleneck_f32),
-            Typed::F64(inner) => inner.clone().apply(&x, adapters, bottleneck_f64),
+            Typed::F32(inner) => inner.clone().apply(&x, adapters.map(|a| a.map(bottleneck_f32)), format),
+            Typed::F64(inner) => inner.clone().apply(&x, adapters.map(|a| a.map(bottleneck_f64)), None),
         }
     }
 }
@@ -159,8 +162,8 @@ impl<T: Lane + Buffered> Inner<T> {
     fn apply(
         self: Arc<Self>,
         x: &Tensor,
-        adapters: [Option<AdapterLayers>; 2],
-        bottleneck: fn(AdapterLayers) -> Option<Bottleneck<T>>,
+        adapters: [Option<Option<Bottleneck<T>>>; 2],
+        format: Option<Format>,
     ) -> Result<Tensor>
     where
         Self: Send + Sync + 'static,
@@ -176,7 +179,7 @@ impl<T: Lane + Buffered> Inner<T> {
                 x.dtype()
             );
         }
-        let [attention, output] = adapters.map(|adapter| match adapter.map(bottleneck) {
+        let [attention, output] = adapters.map(|adapter| match adapter {
             Some(None) => bail!("an adapter that is trained cannot be part of a frozen block"),
             Some(adapter) => Ok(adapter),
             None => Ok(None),
@@ -185,7 +188,7 @@ impl<T: Lane + Buffered> Inner<T> {
         let sizes = Sizes { items, tokens, width, heads: self.heads, inner: layers.expand.out() };
         // While nothing asks for a gradient, nothing is kept for one.
         let keep = x.track_op();
-        x.apply_op1(Op { block: self, adapters, sizes, keep, kept: Mutex::new(None) })
+        x.apply_op1(Op { block: self, adapters, sizes, format, keep, kept: Mutex::new(None) })
     }
 }
 
@@ -194,9 +197,16 @@ struct Op<T: Lane + Buffered> {
     block: Arc<Inner<T>>,
     adapters: Adapted<T>,
     sizes: Sizes,
+    format: Option<Format>,
     keep: bool,
     /// From the forward pass to the backward pass.
     kept: Mutex<Option<Kept<T>>>,
+}
+
+impl<T: Lane + Buffered> Op<T> {
+    fn stack(&self) -> Stack<'_, T> {
+        Stack { layers: &self.block.layers, adapters: &self.adapters, format: self.format }
+    }
 }
 
 impl<T: Lane + Buffered> CustomOp1 for Op<T> {
@@ -205,8 +215,7 @@ impl<T: Lane + Buffered> CustomOp1 for Op<T> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Inner { layers, causal, .. } = &*self.block;
-        let (y, kept) = pass::forward(layers, &self.adapters, &self.sizes, *causal, slice::<T>(x, layout)?);
+        let (y, kept) = pass::forward(self.stack(), &self.sizes, self.block.causal, slice::<T>(x, layout)?);
         if self.keep {
             *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         }
@@ -217,9 +226,8 @@ impl<T: Lane + Buffered> CustomOp1 for Op<T> {
         let Some(mut kept) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             bail!("the gradient of a block was asked for twice: run the forward pass again");
         };
-        let Inner { layers, causal, .. } = &*self.block;
         let dx = with_slices([x, dy], |slices: [&[T]; 2]| {
-            pass::backward(layers, &self.adapters, &self.sizes, *causal, &mut kept, slices)
+            pass::backward(self.stack(), &self.sizes, self.block.causal, &mut kept, slices)
         })?;
         Ok(Some(tensor(dx, x.shape())?))
     }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::attention::Head;
-use super::layers::{Adapted, KeptRows, Layers};
+use super::layers::{KeptRows, Stack};
 use super::shape::Sizes;
 use crate::nn::buffers::{Buffer, Buffered, with_scratch};
 use crate::nn::matmul::Lane;
@@ -14,6 +14,8 @@ pub(super) struct Kept<T: Buffered> {
     qkv: Buffer<T>,
     /// `[items, heads, tokens]`
     log_sums: Buffer<T>,
+    /// The heads' outputs, `[items, heads, tokens, head width]`.
+    by_head: Buffer<T>,
     middle: Buffer<T>,
     wide: Buffer<T>,
     last: Buffer<T>,
@@ -21,28 +23,30 @@ pub(super) struct Kept<T: Buffered> {
 }
 
 impl<T: Lane + Buffered> Kept<T> {
-    fn new(sizes: &Sizes, layers: &Layers<T>, adapters: &Adapted<T>) -> Self {
+    fn new(sizes: &Sizes, stack: &Stack<T>) -> Self {
         let narrow = |adapter: &Option<super::adapter::Bottleneck<T>>| adapter.as_ref().map_or(0, |a| a.inner());
         let rows = sizes.rows();
         Self {
             qkv: Buffer::new(rows * 3 * sizes.width),
             log_sums: Buffer::new(rows * sizes.heads),
+            by_head: Buffer::new(rows * sizes.width),
             middle: Buffer::new(rows * sizes.width),
             wide: Buffer::new(rows * sizes.inner),
-            last: Buffer::new(if layers.norm_first { 0 } else { rows * sizes.width }),
-            narrow: [narrow(&adapters.attention), narrow(&adapters.output)].map(|width| Buffer::new(rows * width)),
+            last: Buffer::new(if stack.norm_first { 0 } else { rows * sizes.width }),
+            narrow: [narrow(&stack.adapters.attention), narrow(&stack.adapters.output)]
+                .map(|width| Buffer::new(rows * width)),
         }
     }
 
-    /// The parts of tasks of `task` rows each.
-    fn rows(&mut self, total: usize, task: usize) -> Vec<KeptRows<'_, T>> {
+    /// The heads' outputs, and the parts of tasks of `task` rows each.
+    fn rows(&mut self, total: usize, task: usize) -> (&[T], Vec<KeptRows<'_, T>>) {
         let tasks = total.div_ceil(task);
         fn cut<T>(buffer: &mut [T], total: usize, task: usize) -> impl Iterator<Item = &mut [T]> {
             let width = buffer.len() / total;
             let mut parts = buffer.chunks_mut((task * width).max(1));
             std::iter::from_fn(move || Some(parts.next().unwrap_or_default()))
         }
-        let Self { middle, wide, last, narrow: [narrow1, narrow2], .. } = self;
+        let Self { by_head, middle, wide, last, narrow: [narrow1, narrow2], .. } = self;
         let (mut middle, mut wide) = (cut(middle, total, task), cut(wide, total, task));
         let (mut last, mut narrow1, mut narrow2) =
             (cut(last, total, task), cut(narrow1, total, task), cut(narrow2, total, task));
@@ -54,7 +58,7 @@ impl<T: Lane + Buffered> Kept<T> {
                 narrow: [narrow1.next()?, narrow2.next()?],
             })
         };
-        (0..tasks).map_while(part).collect()
+        (by_head, (0..tasks).map_while(part).collect())
     }
 }
 
@@ -67,28 +71,22 @@ fn head<'a, T>(sizes: &Sizes, qkv: &'a [T], task: usize, causal: bool) -> Head<'
 }
 
 /// The block's output for `x` `[rows, width]`, and what [`backward`] needs.
-pub(super) fn forward<T: Lane + Buffered>(
-    layers: &Layers<T>,
-    adapters: &Adapted<T>,
-    sizes: &Sizes,
-    causal: bool,
-    x: &[T],
-) -> (Vec<T>, Kept<T>) {
-    let mut kept = Kept::new(sizes, layers, adapters);
+pub(super) fn forward<T: Lane + Buffered>(stack: Stack<T>, sizes: &Sizes, causal: bool, x: &[T]) -> (Vec<T>, Kept<T>) {
+    let mut kept = Kept::new(sizes, &stack);
     let (w, rows, task) = (sizes.width, sizes.rows(), sizes.task_rows());
     let x_parts = x.par_chunks(task * w);
-    kept.qkv.par_chunks_mut(task * 3 * w).zip(x_parts.clone()).for_each(|(qkv, x)| layers.project(x, qkv));
+    kept.qkv.par_chunks_mut(task * 3 * w).zip(x_parts.clone()).for_each(|(qkv, x)| stack.project(x, qkv));
 
-    let mut by_head = Buffer::new(rows * w);
-    let heads = by_head.par_chunks_mut(sizes.head_len()).zip(kept.log_sums.par_chunks_mut(sizes.tokens));
+    let heads = kept.by_head.par_chunks_mut(sizes.head_len()).zip(kept.log_sums.par_chunks_mut(sizes.tokens));
     heads.enumerate().for_each(|(i, (out, log_sums))| head(sizes, &kept.qkv, i, causal).forward(out, log_sums));
 
     let mut y = vec![T::ZERO; rows * w];
-    let tasks = kept.rows(rows, task).into_par_iter().zip(x_parts).zip(y.par_chunks_mut(task * w));
+    let (by_head, parts) = kept.rows(rows, task);
+    let tasks = parts.into_par_iter().zip(x_parts).zip(y.par_chunks_mut(task * w));
     tasks.enumerate().for_each(|(i, ((kept, x), y))| {
         with_scratch([x.len()], |[heads]: [&mut [T]; 1]| {
-            sizes.gather(&by_head, 1, i * task, heads);
-            layers.forward(x, heads, adapters, kept, y);
+            sizes.gather(by_head, 1, i * task, heads);
+            stack.forward(x, heads, kept, y);
         });
     });
     (y, kept)
@@ -96,8 +94,7 @@ pub(super) fn forward<T: Lane + Buffered>(
 
 /// The gradient of `x` from that of the block's output.
 pub(super) fn backward<T: Lane + Buffered>(
-    layers: &Layers<T>,
-    adapters: &Adapted<T>,
+    stack: Stack<T>,
     sizes: &Sizes,
     causal: bool,
     kept: &mut Kept<T>,
@@ -107,24 +104,24 @@ pub(super) fn backward<T: Lane + Buffered>(
     let mut dx = vec![T::ZERO; rows * w];
     let mut dheads = Buffer::new(rows * w);
     let parts = dx.par_chunks_mut(task * w).zip(dheads.par_chunks_mut(task * w));
-    let tasks = kept.rows(rows, task).into_par_iter().zip(dy.par_chunks(task * w)).zip(parts);
-    tasks.for_each(|((kept, dy), (dx, dheads))| layers.backward(dy, adapters, kept, dx, dheads));
+    let tasks = kept.rows(rows, task).1.into_par_iter().zip(dy.par_chunks(task * w)).zip(parts);
+    tasks.for_each(|((kept, dy), (dx, dheads))| stack.backward(dy, kept, dx, dheads));
 
     let mut by_head = Buffer::new(rows * 3 * w);
     let len = sizes.head_len();
-    let heads = by_head.par_chunks_mut(3 * len).zip(kept.log_sums.par_chunks(sizes.tokens));
-    heads.enumerate().for_each(|(i, (out, log_sums))| {
+    let forward = kept.log_sums.par_chunks(sizes.tokens).zip(kept.by_head.par_chunks(len));
+    by_head.par_chunks_mut(3 * len).zip(forward).enumerate().for_each(|(i, (out, (log_sums, y)))| {
         let (dq, rest) = out.split_at_mut(len);
         let (dk, dv) = rest.split_at_mut(len);
         let (item, number) = (i / sizes.heads, i % sizes.heads);
         let dy = &dheads[item * sizes.tokens * w + number * sizes.head_width()..];
-        head(sizes, &kept.qkv, i, causal).backward(log_sums, dy, w, [dq, dk, dv]);
+        head(sizes, &kept.qkv, i, causal).backward(log_sums, y, dy, w, [dq, dk, dv]);
     });
 
     dx.par_chunks_mut(task * w).zip(x.par_chunks(task * w)).enumerate().for_each(|(i, (dx, x))| {
         with_scratch([3 * x.len()], |[dqkv]: [&mut [T]; 1]| {
             sizes.gather(&by_head, 3, i * task, dqkv);
-            layers.project_pull_back(x, dqkv, dx);
+            stack.project_pull_back(x, dqkv, dx);
         });
     });
     dx

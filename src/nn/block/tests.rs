@@ -82,7 +82,7 @@ fn the_operation_agrees_with_its_layers_in_value_and_gradient() -> Result<()> {
             }
             let some = |i: usize| with_adapters.then_some((&adapters[i].0, &adapters[i].1));
             let both = [some(0), some(1)];
-            let (found, wanted) = (block.forward(&x, both)?, composed(&layers, layout, &x, both)?);
+            let (found, wanted) = (block.forward(&x, both, None)?, composed(&layers, layout, &x, both)?);
             assert!(largest(&(&found - &wanted)?)? < 1e-11, "{layout:?}");
             let seed = noise(2, &[2, 70, WIDTH])?;
             let gradient = |y: &Tensor| -> Result<Tensor> {
@@ -102,7 +102,7 @@ fn gradients_agree_with_finite_differences() -> Result<()> {
     let x = Var::from_tensor(&noise(1, &[2, 7, WIDTH])?)?;
     for layout in layouts() {
         let block = FusedBlock::new(&layers, layout)?.expect("frozen");
-        let error = gradient_error(&x, || block.forward(&x, [None, None]))?;
+        let error = gradient_error(&x, || block.forward(&x, [None, None], None))?;
         assert!(error < 1e-6, "{layout:?}: relative error {error}");
     }
     Ok(())
@@ -115,7 +115,7 @@ fn an_item_does_not_depend_on_its_batch() -> Result<()> {
     let step = |x: &Tensor| -> Result<(Vec<f32>, Vec<f32>)> {
         let block = FusedBlock::new(&layers, layouts()[0])?.expect("frozen");
         let x = Var::from_tensor(x)?;
-        let y = block.forward(&x, [None, None])?;
+        let y = block.forward(&x, [None, None], None)?;
         let gradient = y.sqr()?.sum_all()?.backward()?.remove(&x).expect("a gradient");
         Ok((y.flatten_all()?.to_vec1()?, gradient.flatten_all()?.to_vec1()?))
     };
@@ -141,7 +141,7 @@ fn weights_that_may_change_are_not_fused() -> Result<()> {
 fn a_second_gradient_of_one_pass_is_an_error() -> Result<()> {
     let block = FusedBlock::new(&layers(DType::F64)?, layouts()[0])?.expect("frozen");
     let x = Var::from_tensor(&noise(1, &[1, 4, WIDTH])?)?;
-    let y = block.forward(&x, [None, None])?.sum_all()?;
+    let y = block.forward(&x, [None, None], None)?.sum_all()?;
     assert!(y.backward()?.get(&x).is_some());
     assert!(y.backward().is_err());
     Ok(())

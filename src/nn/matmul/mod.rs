@@ -5,6 +5,7 @@
 //! (`tile.rs`). Every number is summed along `k` in one fixed order, whatever tile it falls into, so
 //! a result depends neither on how rows are split nor on what else is in a batch.
 
+pub(crate) mod half;
 mod lane;
 mod panels;
 #[cfg(test)]
@@ -65,21 +66,18 @@ impl<T: Lane> Right<'_, T> {
 /// Which part of the right operand is meant.
 #[derive(Clone)]
 pub(crate) struct Part {
-    /// Panels, for fewer columns than all.
-    pub panels: Range<usize>,
+    /// Columns, for fewer than all: from one of [`steps`] to a later one.
+    pub columns: Range<usize>,
     /// Rows, for fewer products than all.
     pub depth: Range<usize>,
 }
 
-/// Columns of some panels of `n` columns.
-pub(crate) fn columns<T: Lane>(n: usize, of: &Range<usize>) -> Range<usize> {
-    let at = |panel: usize| panels::<T>(n).nth(panel).map_or(n, |panel| panel.column);
-    at(of.start)..at(of.end)
-}
-
-/// Number of panels of `n` columns.
-pub(crate) fn panel_count<T: Lane>(n: usize) -> usize {
-    panels::<T>(n).len()
+/// `n` columns in steps of about `width`, cut where a right operand of any format may be cut.
+pub(crate) fn steps<T: Lane>(n: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
+    // a panel of a reduced format is two or more of ours; equal panels are cut only where they are whole
+    let whole = panels::<T>(n).all(|panel| panel.vectors == panels::WIDEST) && width.is_multiple_of(half::WIDEST);
+    let width = if whole { width } else { n.max(1) };
+    (0..n).step_by(width).map(move |first| first..(first + width).min(n))
 }
 
 /// `out = start + a b` for `m` rows; `out` is row-major with `out_stride`.
@@ -91,7 +89,7 @@ pub(crate) fn multiply<T: Lane>(
     start: Start<T>,
 ) {
     let (k, n) = b.size();
-    multiply_part(m, a, (b, Part { panels: 0..panel_count::<T>(n), depth: 0..k }), (out, out_stride), start);
+    multiply_part(m, a, (b, Part { columns: 0..n, depth: 0..k }), (out, out_stride), start);
 }
 
 /// As [`multiply`] with a part of `b`; `a` has the part's rows as columns, `out` and `start` its columns.
@@ -103,7 +101,8 @@ pub(crate) fn multiply_part<T: Lane>(
     start: Start<T>,
 ) {
     let (k, n) = b.size();
-    let columns = columns::<T>(n, &part.panels);
+    let columns = part.columns.clone();
+    assert!(columns.end <= n && columns.start <= columns.end, "columns {columns:?} of {n}");
     assert!(part.depth.end <= k && part.depth.start <= part.depth.end, "rows {:?} of {k}", part.depth);
     a.check(m, part.depth.len());
     View::rows(&*out, out_stride).check(m, columns.len());
@@ -115,7 +114,7 @@ pub(crate) fn multiply_part<T: Lane>(
         View::rows(data, stride).check(k, n);
     }
     if m > 0 && !columns.is_empty() {
-        Arch::new().dispatch(Product { m, a, b, part, columns, out, out_stride, start });
+        Arch::new().dispatch(Product { m, a, b, part, out, out_stride, start });
     }
 }
 
@@ -124,8 +123,6 @@ struct Product<'a, T> {
     a: View<'a, T>,
     b: Right<'a, T>,
     part: Part,
-    /// Of the part.
-    columns: Range<usize>,
     out: &'a mut [T],
     out_stride: usize,
     start: Start<'a, T>,
@@ -136,16 +133,16 @@ impl<T: Lane> WithSimd for Product<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { m, a, b, part, columns, out, out_stride, start } = self;
+        let Self { m, a, b, part: Part { columns, depth: all }, out, out_stride, start } = self;
         let (_, n) = b.size();
-        let blocks = part.depth.len().div_ceil(DEPTH).max(1);
+        let blocks = all.len().div_ceil(DEPTH).max(1);
         // Tiles of nearly equal height: a last one of a single row would cost as much as one of four.
         let tiles = m.div_ceil(tile::rows::<S>());
         for block in 0..blocks {
-            let within = part.depth.len() * block / blocks..part.depth.len() * (block + 1) / blocks;
-            let depth = part.depth.start + within.start..part.depth.start + within.end;
+            let within = all.len() * block / blocks..all.len() * (block + 1) / blocks;
+            let depth = all.start + within.start..all.start + within.end;
             let start = if block == 0 { start } else { Start::Kept };
-            for panel in panels::<T>(n).skip(part.panels.start).take(part.panels.len()) {
+            for panel in panels::<T>(n).filter(|panel| columns.contains(&panel.column)) {
                 let (right, right_stride) = b.panel(panel, depth.clone());
                 let column = panel.column - columns.start;
                 for tile in 0..tiles {

@@ -53,7 +53,7 @@ fn a_transposed_left_operand_and_a_right_one_in_place() {
 
 #[test]
 fn parts_add_up_to_the_whole() {
-    let (m, k, n) = (10, 30, 400);
+    let (m, k, n) = (10, 30, 6 * panels::WIDEST * lanes::<f64>());
     let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
     let packed = Packed::new(View::rows(&b, n), k, n);
     let whole = {
@@ -62,13 +62,11 @@ fn parts_add_up_to_the_whole() {
         out
     };
     let mut out = vec![0.; m * n];
-    let half = panel_count::<f64>(n) / 2;
-    for (panels, depth) in [(0..half, 0..13), (half..panel_count::<f64>(n), 0..13), (0..panel_count::<f64>(n), 13..30)]
-    {
-        let first = columns::<f64>(n, &panels).start;
+    let middle = 2 * panels::WIDEST * lanes::<f64>();
+    for (columns, depth) in [(0..middle, 0..13), (middle..n, 0..13), (0..n, 13..30)] {
         let left = View::rows(&a[depth.start..], k);
-        let part = Part { panels, depth };
-        multiply_part(m, left, (Right::Packed(&packed), part), (&mut out[first..], n), Start::Kept);
+        let to = (&mut out[columns.start..], n);
+        multiply_part(m, left, (Right::Packed(&packed), Part { columns, depth }), to, Start::Kept);
     }
     assert!(largest_difference(&out, &whole) < 1e-12);
 }
