@@ -163,9 +163,9 @@ mod tests {
         let side = 88;
         let plan = Plan { batch: 2, side, runs: 1, pgd_steps: 1 };
         let sample = &Sample::all()[0];
-        let (figures, gradient) = measure(&model, model.work(side)?, sample, plan)?;
+        let (figures, gradient) = measure(&model, model.work(side).expect("its own side"), sample, plan)?;
         assert_eq!(gradient.dims(), [2, 3, side, side]);
-        assert!(figures.gflops() > 0. && figures.step_gflop == 2. * model.work(side)?.step() as f64 / 1e9);
+        assert!(figures.gflops() > 0. && figures.step_gflop == 2. * model.work(side).expect("its own side").step() as f64 / 1e9);
         assert!(figures.pgd.is_some_and(|pgd| pgd.timing.median_s > 0.));
 
         let batch = Batch::new(sample, 2, side, model.preprocess(), model.device())?;

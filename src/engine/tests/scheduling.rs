@@ -86,8 +86,8 @@ fn the_number_of_rows_follows_what_calls_cost_and_changes_no_answer() {
         found[0].clone()
     };
     // A call that takes as long whatever its rows, and one that takes as long as its rows.
-    let flat = Toy { pause: Duration::from_millis(8), ..Toy::default() };
-    let steep = Toy { pause_per_row: Duration::from_millis(8), ..Toy::default() };
+    let flat = Toy { pause: Duration::from_millis(25), ..Toy::default() };
+    let steep = Toy { pause_per_row: Duration::from_millis(25), ..Toy::default() };
     let (flat, steep) = (engine(flat, measured).0, engine(steep, measured).0);
     let answers = [attack(&flat), attack(&steep), attack(&flat), attack(&steep)];
     assert!(answers.iter().all(|answer| *answer == answers[0]));

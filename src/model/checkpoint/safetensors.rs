@@ -5,28 +5,53 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use ::safetensors::{SafeTensorError, SafeTensors};
+use ::safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use candle_core::safetensors::Load;
 use candle_core::{DType, Device, Tensor};
 
 use super::CheckpointError;
 
-/// Reads all tensors of a file, in the file's precision.
+/// The longest header that is read, as in the format's own library.
+const MOST_HEADER_BYTES: u64 = 100_000_000;
+
+/// Reads all tensors of a file, in the file's precision, one after the other: the file as a whole is never in memory
+/// beside them.
 pub(super) fn read(path: &Path, mut file: File) -> Result<BTreeMap<String, Tensor>, CheckpointError> {
+    let io = |source| CheckpointError::Read { path: path.to_owned(), source };
+    let broken = |why: &str| CheckpointError::format(path, format!("not a whole safetensors file, {why}"));
+    let len = file.metadata().map_err(io)?.len();
+    let mut size = [0; 8];
+    file.read_exact(&mut size).map_err(|_| broken("the file is truncated"))?;
+    let size = u64::from_le_bytes(size);
+    if size > MOST_HEADER_BYTES {
+        return Err(broken("the header is damaged: it would be longer than 100 MB"));
+    }
+    if size > len - 8 {
+        return Err(broken("the file is truncated: its header is longer than the file"));
+    }
+    let mut header = vec![0; size as usize];
+    file.read_exact(&mut header).map_err(io)?;
+    // checks that the tensors lie one after the other, without gaps, in sizes that fit their shapes
+    let metadata: Metadata =
+        serde_json::from_slice(&header).map_err(|e| broken(&format!("the header is damaged: {e}")))?;
+    let wanted = 8 + size + metadata.data_len() as u64;
+    if wanted != len {
+        let why = if len < wanted { "the file is truncated" } else { "the file is too long" };
+        return Err(broken(&format!("{why}: {wanted} bytes are described, there are {len}")));
+    }
+    let tensors = metadata.tensors();
+    let mut in_order: Vec<_> = tensors.into_iter().collect();
+    in_order.sort_by_key(|(_, info)| info.data_offsets);
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })?;
-    let content = SafeTensors::deserialize(&bytes).map_err(|e| {
-        let why = match e {
-            SafeTensorError::MetadataIncompleteBuffer | SafeTensorError::InvalidHeaderLength => "the file is truncated",
-            _ => "the header is damaged",
-        };
-        CheckpointError::format(path, format!("not a whole safetensors file, {why}: {e}"))
-    })?;
-    let load = |(name, view): (&str, ::safetensors::tensor::TensorView)| {
-        let tensor = view.load(&Device::Cpu).map_err(|e| CheckpointError::tensor(path, name, e))?;
-        Ok((name.to_owned(), tensor))
+    let load = |(name, info): (String, &TensorInfo)| {
+        bytes.resize(info.data_offsets.1 - info.data_offsets.0, 0);
+        file.read_exact(&mut bytes).map_err(io)?;
+        let bad = |e: String| CheckpointError::tensor(path, &name, e);
+        let view = TensorView::new(info.dtype, info.shape.clone(), &bytes).map_err(|e| bad(e.to_string()))?;
+        let tensor = view.load(&Device::Cpu).map_err(|e| bad(e.to_string()))?;
+        Ok((name, tensor))
     };
-    content.iter().map(load).collect()
+    in_order.into_iter().map(load).collect()
 }
 
 /// Writes tensors as safetensors in the given precision (f32, f16 or bf16).

@@ -31,7 +31,7 @@ pub use parameters::Parameters;
 pub use preprocessor::parse_preprocessor;
 use text::TextTower;
 use vision::VisionTower;
-pub use work::Work;
+pub use work::{UnevenSide, Work};
 
 use super::checkpoint::CheckpointError;
 use super::tokenizer::{Tokenizer, TokenizerError};
@@ -195,8 +195,8 @@ impl ClipSeg {
     ///
     /// # Errors
     /// A side that the patches do not divide.
-    pub fn work(&self, side: usize) -> Result<Work, ModelError> {
-        Ok(Work::of(&self.config, side)?)
+    pub fn work(&self, side: usize) -> Result<Work, UnevenSide> {
+        Work::of(&self.config, side)
     }
 
     /// The floating-point type of the weights.

@@ -17,15 +17,23 @@ pub struct Work {
     pub gradient: u64,
 }
 
+/// A side that the patches do not divide.
+#[derive(Debug, thiserror::Error)]
+#[error("an input of {side} px does not divide into patches of {patch} px: use a multiple")]
+pub struct UnevenSide {
+    side: usize,
+    patch: usize,
+}
+
 impl Work {
     /// The work on a square input of `side` pixels.
     ///
     /// # Errors
-    /// A side that the patches do not divide.
-    pub fn of(config: &ClipSegConfig, side: usize) -> candle_core::Result<Self> {
+    /// [`UnevenSide`].
+    pub fn of(config: &ClipSegConfig, side: usize) -> Result<Self, UnevenSide> {
         let patch = config.vision_config.patch_size;
         if side == 0 || !side.is_multiple_of(patch) {
-            candle_core::bail!("an input of {side} px does not divide into patches of {patch} px: use a multiple");
+            return Err(UnevenSide { side, patch });
         }
         let Products { linear, attention } = products(config, (side / patch) as u64);
         Ok(Self { forward: linear + attention, gradient: linear + 2 * attention })
