@@ -37,7 +37,7 @@ impl Format {
     /// Whether this processor multiplies numbers of this format faster than it would f32.
     ///
     /// Processors with AVX512-FP16 (Intel's since Sapphire Rapids, which do bf16 in tiles of their own) run the bf16
-    /// instructions of AVX-512 at half the speed of f32: `docs/performance.md`.
+    /// instructions of AVX-512 more slowly than f32: `docs/performance.md`.
     pub fn is_native(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
