@@ -115,6 +115,10 @@ def expect(holds, what):
         raise AssertionError(what)
 
 
+# The browser's own pages, such as the tab it starts with; they never leave the machine.
+BROWSER_PAGES = ("chrome:", "chrome-untrusted:")
+
+
 def dsc_pair(text):
     """The two numbers of `DSC 0.98 → 0.08`."""
     found = re.search(r"DSC (\d\.\d+) → (\d\.\d+)", text)
@@ -130,7 +134,7 @@ def the_page_loads_without_complaints_or_foreign_requests(browser):
     )
     expect(browser.console_errors() == [], "the page complains on loading")
     foreign = [
-        url for url in browser.requested() if not url.startswith((browser.base + "/", "blob:", "data:", "chrome:"))
+        url for url in browser.requested() if not url.startswith((browser.base + "/", "blob:", "data:", *BROWSER_PAGES))
     ]
     expect(foreign == [], f"the page asks for foreign addresses: {foreign}")
     expect("pgd" in [option.get_attribute("value") for option in browser.all("#method option")], "PGD is offered")
@@ -274,7 +278,7 @@ def the_dark_theme_is_dark(browser):
 def the_console_had_nothing_to_complain(browser):
     expect((found := browser.console_errors()) == [], f"complaints: {found}")
     foreign = [
-        url for url in browser.requested() if not url.startswith((browser.base + "/", "blob:", "data:", "chrome:"))
+        url for url in browser.requested() if not url.startswith((browser.base + "/", "blob:", "data:", *BROWSER_PAGES))
     ]
     expect(foreign == [], f"foreign addresses: {foreign}")
 
