@@ -165,7 +165,10 @@ mod tests {
         let sample = &Sample::all()[0];
         let (figures, gradient) = measure(&model, model.work(side).expect("its own side"), sample, plan)?;
         assert_eq!(gradient.dims(), [2, 3, side, side]);
-        assert!(figures.gflops() > 0. && figures.step_gflop == 2. * model.work(side).expect("its own side").step() as f64 / 1e9);
+        assert!(
+            figures.gflops() > 0.
+                && figures.step_gflop == 2. * model.work(side).expect("its own side").step() as f64 / 1e9
+        );
         assert!(figures.pgd.is_some_and(|pgd| pgd.timing.median_s > 0.));
 
         let batch = Batch::new(sample, 2, side, model.preprocess(), model.device())?;
