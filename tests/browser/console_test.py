@@ -115,8 +115,10 @@ def expect(holds, what):
         raise AssertionError(what)
 
 
-# The browser's own pages, such as the tab it starts with; they never leave the machine.
-BROWSER_PAGES = ("chrome:", "chrome-untrusted:")
+def foreign_requests(browser):
+    """What was asked for outside the service, the page itself and the browser's own pages (the tab it starts with)."""
+    own = (browser.base + "/", "blob:", "data:", "chrome:", "chrome-untrusted:")
+    return [url for url in browser.requested() if not url.startswith(own)]
 
 
 def dsc_pair(text):
@@ -133,9 +135,7 @@ def the_page_loads_without_complaints_or_foreign_requests(browser):
         lambda: all(image.get_property("naturalWidth") for image in browser.all("#samples img")), "thumbnails load"
     )
     expect(browser.console_errors() == [], "the page complains on loading")
-    foreign = [
-        url for url in browser.requested() if not url.startswith((browser.base + "/", "blob:", "data:", *BROWSER_PAGES))
-    ]
+    foreign = foreign_requests(browser)
     expect(foreign == [], f"the page asks for foreign addresses: {foreign}")
     expect("pgd" in [option.get_attribute("value") for option in browser.all("#method option")], "PGD is offered")
     expect(
@@ -277,9 +277,7 @@ def the_dark_theme_is_dark(browser):
 
 def the_console_had_nothing_to_complain(browser):
     expect((found := browser.console_errors()) == [], f"complaints: {found}")
-    foreign = [
-        url for url in browser.requested() if not url.startswith((browser.base + "/", "blob:", "data:", *BROWSER_PAGES))
-    ]
+    foreign = foreign_requests(browser)
     expect(foreign == [], f"foreign addresses: {foreign}")
 
 
