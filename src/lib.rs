@@ -40,4 +40,5 @@ pub mod oracle;
 pub mod phantom;
 pub mod report;
 pub mod telemetry;
+pub mod tls;
 pub mod train;

@@ -1,7 +1,5 @@
 //! The models that can be attacked.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -13,9 +11,8 @@ use super::App;
 use super::caller::Reader;
 use super::extract::At;
 use super::problem::{Always, Kind, Problem, Refused};
-use crate::jobs::Host;
+use crate::jobs::catalogue::Offered;
 use crate::model::{Architecture, Structure};
-use crate::report::manifest::Machine;
 
 /// A resident model.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,7 +60,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses((status = 200, description = "The models", body = ModelList), Always),
 )]
 async fn list_models(State(app): State<App>, _reader: Reader) -> Json<ModelList> {
-    Json(ModelList { items: app.hosts.all().iter().map(|host| Model::of(&app, host)).collect() })
+    Json(ModelList {
+        items: app.jobs.catalogue().all().iter().enumerate().map(|(i, model)| Model::of(model, i == 0)).collect(),
+    })
 }
 
 /// One model
@@ -76,23 +75,25 @@ async fn list_models(State(app): State<App>, _reader: Reader) -> Json<ModelList>
 )]
 async fn get_model(State(app): State<App>, _reader: Reader, At(id): At<String>) -> Result<Json<Model>, Problem> {
     let absent = || Problem::new(Kind::NotFound, "there is no such model: see GET /models");
-    app.hosts.find(Some(&id)).map(|host| Json(Model::of(&app, host))).ok_or_else(absent)
+    let models = app.jobs.catalogue().all();
+    let at = models.iter().position(|model| model.name == id).ok_or_else(absent)?;
+    Ok(Json(Model::of(&models[at], at == 0)))
 }
 
 impl Model {
-    fn of(app: &App, host: &Arc<Host>) -> Self {
-        let description = host.description.clone();
+    fn of(model: &Offered, default: bool) -> Self {
+        let Offered { name, description, adapter_sha256, device, ready, step_seconds, .. } = model.clone();
         Self {
-            id: host.name.clone(),
-            default: app.hosts.find(None).is_some_and(|default| Arc::ptr_eq(default, host)),
+            id: name,
+            default,
             name: description.name,
             architecture: description.architecture,
             weights_sha256: description.weights_sha256,
-            adapter_sha256: host.identity.adapter_sha256.clone(),
+            adapter_sha256,
             structures: description.structures,
-            device: Machine::this(host.engine().device(), host.engine().precision()).device,
-            ready: host.failure().is_none(),
-            step_seconds: host.step_seconds(),
+            device,
+            ready,
+            step_seconds,
         }
     }
 }

@@ -13,11 +13,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::App;
 use super::caller::Runner;
 use super::examples;
 use super::problem::{Always, Problem, Refused};
 use super::upload::Parts;
+use super::{App, elsewhere};
 use crate::access::audit::AuditRecord;
 use crate::evaluation::{RunError, logits};
 use crate::imaging::{Decoded, Mask, Selection, Window, encode};
@@ -125,10 +125,15 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     ),
 )]
 async fn segment_image(State(app): State<App>, _runner: Runner, request: Request) -> Result<Response, Problem> {
+    let (request, copy) = app.copy_for_others(request).await?;
     let mut parts = Parts::read(request, PICTURES).await?;
     let spec = SegmentationSpec::read(&parts.spec()?)?;
     let unknown = || Problem::invalid("/spec/model", "there is no such model: see GET /models");
-    let host = app.hosts.find(spec.model.as_deref()).ok_or_else(unknown)?.clone();
+    let model = app.jobs.catalogue().find(spec.model.as_deref()).ok_or_else(unknown)?;
+    let Some(host) = app.jobs.hosts().find(Some(&model.name)).cloned() else {
+        let (headers, body) = copy.ok_or_else(unknown)?;
+        return elsewhere::ask(&app.peers, &model, "/segmentations", (&headers, body)).await;
+    };
     let (image, mask) = (parts.required("image")?, parts.optional("mask"));
     let mut inputs = BTreeMap::from([("image".to_owned(), sha256(&image))]);
     inputs.extend(mask.iter().map(|mask| ("mask".to_owned(), sha256(mask))));

@@ -15,8 +15,6 @@ use super::health::Operations;
 use super::health::tests::Fake;
 use crate::access::{Principal, Scope};
 use crate::config::Config;
-use crate::engine::EngineConfig;
-use crate::jobs::Hosts;
 use crate::jobs::testing::Service;
 use crate::telemetry::Metrics;
 
@@ -27,8 +25,7 @@ pub(super) async fn service(scope: Scope) -> Router {
     let service = Service::new(config.clone()).await;
     let (metrics, ()) = Metrics::of(|_| ());
     let operations = Operations::new(Arc::new(Fake::default()), metrics, CancellationToken::new());
-    let hosts = Hosts::open(&[], EngineConfig::default()).unwrap();
-    let app = App::new((service.jobs.clone(), hosts), Arc::new(config), operations);
+    let app = App::new(service.jobs.clone(), Arc::new(config), operations);
     super::routes(app)
         .0
         .layer(Extension(Principal { scope, ..Principal::without_key() }))

@@ -11,7 +11,7 @@ mod store;
 
 use bytes::Bytes;
 
-pub use store::Artifacts;
+pub use store::{Artifacts, Bucket};
 
 /// Why a file could not be kept or fetched.
 #[derive(Debug, thiserror::Error)]

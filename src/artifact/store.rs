@@ -1,4 +1,4 @@
-//! The store behind all files.
+//! The store behind all files: a folder, or a bucket that all processes share.
 
 use std::error::Error;
 use std::io;
@@ -8,18 +8,38 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::prefix::PrefixStore;
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, RetryConfig};
 
 use super::{ArtifactError, leftovers};
 use crate::report::manifest::sha256;
+
+/// How long one request to a bucket may take, and how long a failing one is tried again.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Keeps files by path. Clones are the same store.
 #[derive(Debug, Clone)]
 pub struct Artifacts {
     store: Arc<dyn ObjectStore>,
-    folder: PathBuf,
+    /// Where partial files may be left behind.
+    folder: Option<PathBuf>,
+}
+
+/// A bucket of S3 or of a server that speaks its protocol. Credentials come from the environment: `AWS_ACCESS_KEY_ID`
+/// and `AWS_SECRET_ACCESS_KEY`, a web identity (`AWS_ROLE_ARN`, `AWS_WEB_IDENTITY_TOKEN_FILE`), or the instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// `s3://bucket` or `s3://bucket/prefix`.
+    pub url: String,
+    /// `https://host:port`; of the region if `None`.
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    /// Whether the bucket's name is in the path rather than in the host.
+    pub path_style: bool,
 }
 
 impl Artifacts {
@@ -31,15 +51,52 @@ impl Artifacts {
         std::fs::create_dir_all(folder).map_err(|error| unavailable(&error))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| explain(&error))?;
         let store = Arc::new(store.with_fsync(true).with_automatic_cleanup(true));
-        Ok(Self { store, folder: folder.into() })
+        Ok(Self { store, folder: Some(folder.into()) })
     }
 
-    /// Keeps a file: whole, or not at all.
+    /// Files in a bucket, which must exist.
     ///
     /// # Errors
-    /// [`ArtifactError::Full`], [`ArtifactError::Unavailable`].
+    /// [`ArtifactError::Unavailable`] for an address that is none.
+    pub fn in_bucket(bucket: &Bucket) -> Result<Self, ArtifactError> {
+        crate::tls::install();
+        let address = bucket.url.strip_prefix("s3://").unwrap_or_default();
+        let (name, prefix) = address.split_once('/').unwrap_or((address, ""));
+        let wrong = |_| ArtifactError::Unavailable(format!("{:?} is not like s3://bucket/prefix", bucket.url));
+        let prefix = Path::parse(prefix.trim_end_matches('/')).map_err(wrong)?;
+        let plain = bucket.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let client = ClientOptions::new().with_timeout(REQUEST_TIMEOUT).with_allow_http(plain);
+        let retry = RetryConfig { retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(name)
+            .with_virtual_hosted_style_request(!bucket.path_style)
+            .with_client_options(client)
+            .with_retry(retry);
+        if let Some(endpoint) = &bucket.endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        if let Some(region) = &bucket.region {
+            builder = builder.with_region(region);
+        }
+        let store = builder.build().map_err(|error| explain(&error))?;
+        Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), folder: None })
+    }
+
+    /// Keeps a file: whole, or not at all. A file that is there already is never changed; the same bytes may be put
+    /// again, since the answer to the first time may have been lost.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Full`], [`ArtifactError::Unavailable`]; [`ArtifactError::Damaged`] if the file is there with
+    /// other bytes.
     pub async fn put(&self, prefix: &Path, name: &str, bytes: Bytes) -> Result<(), ArtifactError> {
-        self.store.put(&prefix.clone().join(name), bytes.into()).await.map(|_| ()).map_err(|error| explain(&error))
+        let path = prefix.clone().join(name);
+        match self.store.put_opts(&path, bytes.clone().into(), PutMode::Create.into()).await {
+            Ok(_) => Ok(()),
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                self.get_verified(prefix, name, &sha256(&bytes)).await.map(drop)
+            }
+            Err(error) => Err(explain(&error)),
+        }
     }
 
     /// A file; `None` if there is none.
@@ -103,7 +160,7 @@ impl Artifacts {
     /// # Errors
     /// [`ArtifactError::Unavailable`].
     pub async fn remove_leftovers(&self, age: Duration) -> Result<u64, ArtifactError> {
-        let folder = self.folder.clone();
+        let Some(folder) = self.folder.clone() else { return Ok(0) };
         let removed = tokio::task::spawn_blocking(move || leftovers::remove(&folder, age)).await;
         removed.map_err(io::Error::other).flatten().map_err(|error| unavailable(&error))
     }
@@ -160,7 +217,12 @@ mod tests {
             let prefix = layout::attempt(job, attempt);
             artifacts.put(&prefix, "a.png", Bytes::from(vec![attempt as u8])).await.unwrap();
         }
-        assert_eq!(artifacts.get(&layout::attempt(job, 2), "a.png").await.unwrap().unwrap(), vec![2]);
+        let second = layout::attempt(job, 2);
+        assert_eq!(artifacts.get(&second, "a.png").await.unwrap().unwrap(), vec![2]);
+        artifacts.put(&second, "a.png", Bytes::from_static(&[2])).await.unwrap();
+        let changed = artifacts.put(&second, "a.png", Bytes::from_static(&[9])).await;
+        assert!(matches!(changed, Err(ArtifactError::Damaged { .. })), "{changed:?}");
+        assert_eq!(artifacts.get(&second, "a.png").await.unwrap().unwrap(), vec![2]);
         assert_eq!(artifacts.below(&layout::attacks(job)).await.unwrap(), ["1", "2"]);
         artifacts.delete(&layout::attempt(job, 1)).await.unwrap();
         artifacts.delete(&layout::attempt(job, 7)).await.unwrap();

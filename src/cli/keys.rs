@@ -1,17 +1,18 @@
 //! `segprobe keys`: who may use the service.
 
 use std::io::{Write, stdout};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 
+use super::settings_args::StorageArgs;
 use crate::access::Scope;
 use crate::access::keys::{ApiKey, KeyStore, NewKey};
 use crate::config::StorageConfig;
-use crate::jobs::store::SqliteStore;
+use crate::jobs::store::{OpenedStore, SqliteStore};
 
 /// Longest name of a caller in characters.
 const LONGEST_CALLER: usize = 64;
@@ -21,9 +22,8 @@ const LONGEST_CALLER: usize = 64;
 pub struct KeysArgs {
     #[command(subcommand)]
     action: Action,
-    /// The service's folder.
-    #[arg(long, value_name = "DIR", global = true, default_value_os_t = StorageConfig::default().folder)]
-    data: PathBuf,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,17 +80,18 @@ fn scope(text: &str) -> Result<Scope> {
 /// # Errors
 /// A folder or database that cannot be used, or a key that does not exist.
 pub fn run(args: &KeysArgs) -> Result<()> {
+    let storage = args.storage.settings()?.storage;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         match &args.action {
-            Action::Create(create_args) => create(&args.data, create_args).await,
-            Action::List => list(&args.data).await,
-            Action::Revoke { id } => revoke(&args.data, id).await,
+            Action::Create(create_args) => create(&storage, create_args).await,
+            Action::List => list(&storage).await,
+            Action::Revoke { id } => revoke(&storage, id).await,
         }
     })
 }
 
-async fn create(folder: &Path, args: &CreateArgs) -> Result<()> {
-    let store = SqliteStore::open(&folder.join(SqliteStore::FILE_NAME)).await?;
+async fn create(storage: &StorageConfig, args: &CreateArgs) -> Result<()> {
+    let keys = OpenedStore::open(storage).await?.keys;
     let key = NewKey {
         caller: args.caller.clone(),
         scope: args.scope,
@@ -99,15 +100,15 @@ async fn create(folder: &Path, args: &CreateArgs) -> Result<()> {
         max_unfinished: args.max_unfinished,
         note: args.note.clone(),
     };
-    let (key, text) = store.create(key).await?;
+    let (key, text) = keys.create(key).await?;
     // the key alone on standard output, for scripts
     eprintln!("This is the key {} of {}. Keep it: it is not shown again.", key.id, key.caller);
     writeln!(stdout().lock(), "{}", text.reveal())?;
     Ok(())
 }
 
-async fn list(folder: &Path) -> Result<()> {
-    let keys = existing(folder).await?.list().await?;
+async fn list(storage: &StorageConfig) -> Result<()> {
+    let keys = existing(storage).await?.list().await?;
     let mut out = stdout().lock();
     writeln!(
         out,
@@ -139,8 +140,8 @@ fn line(key: &ApiKey, now: DateTime<Utc>) -> String {
     line.trim_end().into()
 }
 
-async fn revoke(folder: &Path, id: &str) -> Result<()> {
-    if !existing(folder).await?.revoke(id).await? {
+async fn revoke(storage: &StorageConfig, id: &str) -> Result<()> {
+    if !existing(storage).await?.revoke(id).await? {
         bail!("there is no key {id}: see `segprobe keys list`");
     }
     writeln!(stdout().lock(), "revoked {id}")?;
@@ -148,8 +149,9 @@ async fn revoke(folder: &Path, id: &str) -> Result<()> {
 }
 
 /// The database of a service; a mistyped folder does not make a new one.
-async fn existing(folder: &Path) -> Result<SqliteStore> {
-    let path = folder.join(SqliteStore::FILE_NAME);
-    ensure!(path.is_file(), "there are no keys in {}: name the service's folder with --data", folder.display());
-    Ok(SqliteStore::open(&path).await?)
+async fn existing(storage: &StorageConfig) -> Result<Arc<dyn KeyStore>> {
+    let folder = &storage.folder;
+    let there = storage.is_shared() || folder.join(SqliteStore::FILE_NAME).is_file();
+    ensure!(there, "there are no keys in {}: name the service's folder with --data", folder.display());
+    Ok(OpenedStore::open(storage).await?.keys)
 }

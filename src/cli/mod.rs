@@ -7,7 +7,9 @@ mod config;
 mod doctor;
 mod evaluate;
 mod failure;
+mod health;
 mod keys;
+mod migrate;
 pub mod model_args;
 mod models;
 mod openapi;
@@ -42,6 +44,8 @@ enum Command {
     Phantoms(phantoms::PhantomsArgs),
     Train(Box<train::TrainArgs>),
     Keys(keys::KeysArgs),
+    Migrate(migrate::MigrateArgs),
+    Health(health::HealthArgs),
     Serve(Box<serve::ServeArgs>),
     Config(Box<config::ConfigArgs>),
 }
@@ -63,6 +67,8 @@ impl Cli {
             Command::Phantoms(args) => phantoms::run(args),
             Command::Train(args) => train::run(args),
             Command::Keys(args) => keys::run(args),
+            Command::Migrate(args) => migrate::run(args),
+            Command::Health(args) => health::run(args),
             Command::Serve(args) => serve::run(args),
             Command::Config(args) => config::run(args),
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::config::{AccessMode, Config, LogFormat, ModelConfig};
+use crate::config::{AccessMode, Config, LogFormat, ModelConfig, Role};
 use crate::model::{DeviceChoice, Precision};
 
 /// Where settings come from, and those that may be given as flags.
@@ -15,6 +15,9 @@ pub struct SettingsArgs {
     /// Settings in TOML, as `segprobe config` prints them; no file is read without this flag.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What this process does.
+    #[arg(long, value_name = "ROLE")]
+    role: Option<Role>,
     /// Address and port; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -50,17 +53,14 @@ impl SettingsArgs {
     /// # Errors
     /// Settings that cannot be read or cannot work, and flags that contradict each other.
     pub fn settings(&self) -> Result<Config> {
-        // Names and values that are no text cannot be settings.
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
-        let mut config = Config::load(self.config.as_deref(), std::env::vars_os().filter_map(text))?;
+        let mut config = Config::load(self.config.as_deref(), environment())?;
         self.lay_over(&mut config)?;
         config.check()?;
         Ok(config)
     }
 
     fn lay_over(&self, config: &mut Config) -> Result<()> {
+        set(&mut config.server.role, self.role);
         set(&mut config.server.listen, self.listen);
         set(&mut config.storage.folder, self.data.clone());
         set(&mut config.queue.workers, self.workers);
@@ -85,6 +85,35 @@ impl SettingsArgs {
             config.models.iter_mut().for_each(|model| model.dtype = Some(dtype.to_string()));
         }
         Ok(())
+    }
+}
+
+/// The variables that may be settings; names and values that are no text cannot be.
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Where jobs and keys are, for commands that need no more.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StorageArgs {
+    /// Settings in TOML that the service was started with.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The service's folder.
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+}
+
+impl StorageArgs {
+    /// The settings in force, of which only those of storage are of use.
+    ///
+    /// # Errors
+    /// Settings that cannot be read or cannot work.
+    pub fn settings(&self) -> Result<Config> {
+        let mut config = Config::load(self.config.as_deref(), environment())?;
+        set(&mut config.storage.folder, self.data.clone());
+        config.check()?;
+        Ok(config)
     }
 }
 
@@ -113,6 +142,20 @@ impl ValueEnum for LogFormat {
             Self::Text => "text",
             Self::Json => "json",
         }))
+    }
+}
+
+impl ValueEnum for Role {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::All, Self::Api, Self::Worker]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(match self {
+            Self::All => clap::builder::PossibleValue::new("all").help("both of the others"),
+            Self::Api => clap::builder::PossibleValue::new("api").help("takes requests, holds no models"),
+            Self::Worker => clap::builder::PossibleValue::new("worker").help("runs jobs of the models it holds"),
+        })
     }
 }
 

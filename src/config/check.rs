@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{AccessMode, Config, ConfigError, ModelConfig};
+use super::{AccessMode, Config, ConfigError, ModelConfig, Role};
 use crate::model::{DeviceChoice, Precision};
 
 impl Config {
@@ -21,6 +21,7 @@ impl Config {
         if let Err(error) = EnvFilter::try_new(&self.log.filter) {
             return Err(wrong("log.filter", format!("is not a filter ({error}): try \"info\" or \"segprobe=debug\"")));
         }
+        self.check_storage()?;
         self.check_models()?;
         self.check_access()
     }
@@ -48,6 +49,34 @@ impl Config {
         range("engine.max_batch", engine.max_batch as u64, 1..=1024)?;
         range("engine.memory_mib", engine.memory_mib, 0..=1 << 30)?;
         range("access.requests_per_minute", access.requests_per_minute.into(), 1..=1_000_000)
+    }
+
+    fn check_storage(&self) -> Result<(), ConfigError> {
+        let Self { storage, server, .. } = self;
+        let database = &storage.database;
+        if !database.is_empty() && !["postgres://", "postgresql://"].iter().any(|scheme| database.starts_with(scheme)) {
+            // what was set may hold a password
+            let advice = "is none: write postgres://user@host:5432/database, or nothing for a SQLite file";
+            return Err(wrong("storage.database", advice));
+        }
+        let bucket = storage.artifacts.strip_prefix("s3://");
+        if !storage.artifacts.is_empty() && bucket.is_none_or(|bucket| bucket.is_empty() || bucket.starts_with('/')) {
+            let advice = "is none: write s3://bucket or s3://bucket/prefix, or nothing for the folder";
+            return Err(wrong("storage.artifacts", format!("{:?} {advice}", storage.artifacts)));
+        }
+        let endpoint = &storage.s3_endpoint;
+        if !endpoint.is_empty() && !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
+            return Err(wrong("storage.s3_endpoint", format!("{endpoint:?} is none: write https://host:port")));
+        }
+        if server.role != Role::All && (database.is_empty() || storage.artifacts.is_empty()) {
+            let advice = "needs what other processes share: set storage.database and storage.artifacts too";
+            return Err(wrong("server.role", format!("other than \"all\" {advice}")));
+        }
+        if !database.is_empty() && storage.artifacts.is_empty() {
+            let advice = "is empty: with a database that processes share, files have to be in a bucket that they share";
+            return Err(wrong("storage.artifacts", advice));
+        }
+        Ok(())
     }
 
     fn check_models(&self) -> Result<(), ConfigError> {
@@ -130,6 +159,35 @@ mod tests {
         assert_eq!(refusal(|c| c.queue.workers = 0), "queue.workers is 0: set it from 1 to 1024");
         assert_eq!(refusal(|c| c.queue.lease_seconds = 2), "queue.lease_seconds is 2: set it from 3 to 3600");
         assert!(refusal(|c| c.limits.decoders = 0).starts_with("limits.decoders is 0"));
+    }
+
+    #[test]
+    fn processes_that_share_jobs_share_a_database_and_files() {
+        let shared = |config: &mut Config| {
+            config.storage.database = "postgres://segprobe@db/segprobe".into();
+            config.storage.artifacts = "s3://segprobe".into();
+            config.server.role = Role::Api;
+        };
+        let mut config = Config::default();
+        shared(&mut config);
+        config.check().unwrap();
+        assert!(refusal(|c| c.server.role = Role::Worker).starts_with("server.role other than"));
+        let without = refusal(|c| {
+            shared(c);
+            c.storage.artifacts.clear();
+            c.server.role = Role::All;
+        });
+        assert!(without.starts_with("storage.artifacts is empty"), "{without}");
+    }
+
+    #[test]
+    fn addresses_of_storage_have_a_form_and_no_password_is_told() {
+        let refused = refusal(|c| c.storage.database = "mysql://segprobe:hunter2@db".into());
+        assert!(refused.starts_with("storage.database is none") && !refused.contains("hunter2"), "{refused}");
+        for address in ["bucket", "s3://", "s3:///prefix"] {
+            assert!(refusal(|c| c.storage.artifacts = address.into()).starts_with("storage.artifacts"), "{address}");
+        }
+        assert!(refusal(|c| c.storage.s3_endpoint = "minio:9000".into()).starts_with("storage.s3_endpoint"));
     }
 
     #[test]

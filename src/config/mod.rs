@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::Bucket;
 use crate::engine::EngineConfig;
 
 /// All settings of the service.
@@ -35,6 +36,10 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
+    /// What this process does.
+    pub role: Role,
+    /// `http://host:port` at which other processes reach this one; empty if they do not.
+    pub advertise: String,
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Seconds that a request may take, apart from those that were asked to wait.
@@ -106,8 +111,49 @@ impl From<&EngineSettings> for EngineConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    /// Folder of the database, the artifacts and the audit log; made if it is absent.
+    /// Folder of the database, the artifacts and the audit log, as far as they are not elsewhere; made if it is absent.
     pub folder: PathBuf,
+    /// `postgres://user@host/database`; a SQLite file in the folder if empty.
+    pub database: String,
+    /// `s3://bucket/prefix`; the folder if empty.
+    pub artifacts: String,
+    /// `https://host:port` of a server that speaks S3; the region's own if empty.
+    pub s3_endpoint: String,
+    /// The bucket's region; `AWS_REGION` if empty.
+    pub s3_region: String,
+    /// Whether the bucket's name is in the path and not in the host.
+    pub s3_path_style: bool,
+}
+
+impl StorageConfig {
+    /// Whether several processes can work on the same jobs.
+    pub fn is_shared(&self) -> bool {
+        !self.database.is_empty()
+    }
+
+    /// The bucket of files, if they are in one.
+    pub fn bucket(&self) -> Option<Bucket> {
+        let set = |text: &String| (!text.is_empty()).then(|| text.clone());
+        Some(Bucket {
+            url: set(&self.artifacts)?,
+            endpoint: set(&self.s3_endpoint),
+            region: set(&self.s3_region),
+            path_style: self.s3_path_style,
+        })
+    }
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Both of the others.
+    #[default]
+    All,
+    /// Takes requests; has no models, and knows those that workers have announced.
+    Api,
+    /// Runs jobs of the models it holds; answers nobody but its operator.
+    Worker,
 }
 
 /// A model that stays resident.
@@ -175,6 +221,8 @@ pub enum LogFormat {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
+            role: Role::All,
+            advertise: String::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             request_timeout_seconds: 60,
             max_wait_seconds: 300,
@@ -219,7 +267,14 @@ impl Default for EngineSettings {
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { folder: "segprobe-data".into() }
+        Self {
+            folder: "segprobe-data".into(),
+            database: String::new(),
+            artifacts: String::new(),
+            s3_endpoint: String::new(),
+            s3_region: String::new(),
+            s3_path_style: true,
+        }
     }
 }
 

@@ -17,6 +17,11 @@ pub struct Setting {
 
 /// All settings apart from the models, in the order of the sections.
 pub const SETTINGS: &[Setting] = &[
+    about("server.role", "`all`, `api` (takes requests, holds no models) or `worker` (runs jobs of its models)."),
+    about(
+        "server.advertise",
+        "`http://host:port` at which processes without models reach this one; empty if they do not.",
+    ),
     about("server.listen", "Address and port; port 0 takes a free one."),
     about("server.request_timeout_seconds", "Seconds that a request may take, apart from those that asked to wait."),
     about("server.max_wait_seconds", "Most seconds that `Prefer: wait` may ask for."),
@@ -43,7 +48,15 @@ pub const SETTINGS: &[Setting] = &[
         "engine.memory_mib",
         "MiB that one call of a model may take beside its weights; 0 takes a share of what is free at start.",
     ),
-    about("storage.folder", "Folder of the database, the files of jobs and the audit log; made if it is absent."),
+    about(
+        "storage.folder",
+        "Folder of the audit log, and of database and files that are not elsewhere; made if it is absent.",
+    ),
+    about("storage.database", "`postgres://user@host/database`; a SQLite file in the folder if empty."),
+    about("storage.artifacts", "`s3://bucket/prefix` of the files of jobs; the folder if empty."),
+    about("storage.s3_endpoint", "`https://host:port` of a server that speaks S3; the region's own if empty."),
+    about("storage.s3_region", "The bucket's region; `AWS_REGION` if empty."),
+    about("storage.s3_path_style", "Whether the bucket's name is in the path and not in the host."),
     about("access.mode", "`loopback`, `keys` or `open_to_everybody`: who is let in."),
     about("access.requests_per_minute", "Requests a minute of one key, or of one address where no keys are asked for."),
     about("log.format", "`text` or `json`."),
@@ -84,7 +97,10 @@ impl Config {
                 let space = if toml.is_empty() { "" } else { "\n" };
                 push(&mut toml, format_args!("{space}[{section}]"));
             }
-            push(&mut toml, format_args!("# {}\n{name} = {}", setting.meaning, literal(&all[section][name])));
+            push(
+                &mut toml,
+                format_args!("# {}\n{name} = {}", setting.meaning, literal(&shown(setting, &all[section][name]))),
+            );
         }
         push(&mut toml, format_args!("\n# The first model is the default; without any there is the demo model."));
         for model in all["models"].as_array().into_iter().flatten() {
@@ -99,6 +115,17 @@ impl Config {
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("a string takes all that is written to it");
+}
+
+/// What may be shown of a setting: of an address all but its password.
+fn shown(setting: &Setting, value: &Value) -> Value {
+    let Some((user, host)) = value.as_str().and_then(|address| address.rsplit_once('@')) else { return value.clone() };
+    match user.rsplit_once(':') {
+        Some((user, password)) if setting.key == "storage.database" && !password.starts_with("//") => {
+            format!("{user}:PASSWORD@{host}").into()
+        }
+        _ => value.clone(),
+    }
 }
 
 /// JSON's numbers, booleans and texts mean the same in TOML, except that TOML wants the delete character escaped.
@@ -128,6 +155,18 @@ mod tests {
 
     fn keys(value: &Value) -> Vec<String> {
         value.as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        let toml = |database: &str| {
+            let mut config = Config::default();
+            config.storage.database = database.into();
+            config.to_toml()
+        };
+        let shown = toml("postgres://segprobe:hunter2@db:5432/jobs");
+        assert!(!shown.contains("hunter2") && shown.contains("postgres://segprobe:PASSWORD@db:5432/jobs"), "{shown}");
+        assert!(toml("postgres://segprobe@db/jobs").contains("\"postgres://segprobe@db/jobs\""));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! When jobs are expected to end, from the measured pace of their models.
 
 use super::store::{Counts, Place};
-use super::{Hosts, Job, State};
+use super::{Catalogue, Job, State};
 use crate::attack::Pgd;
 
 /// When a job is expected to begin and to end.
@@ -35,8 +35,8 @@ impl Estimate {
 /// Seconds after which a caller who was turned away should ask again, from 1 to 300: the time in which a tenth of
 /// the queue is done if its jobs are like the default attack. Later callers find a longer queue and wait longer,
 /// so they do not all come back at once.
-pub(super) fn retry_after_seconds(hosts: &Hosts, counts: Counts) -> u64 {
-    let slowest = hosts.all().iter().filter_map(|host| host.step_seconds()).fold(0., f64::max);
+pub(super) fn retry_after_seconds(models: &Catalogue, counts: Counts) -> u64 {
+    let slowest = models.all().iter().filter_map(|model| model.step_seconds).fold(0., f64::max);
     let points = (Pgd::default().steps + 1) as f64;
     (slowest * points * counts.queued as f64 / 10.).clamp(1., LONGEST_PAUSE_SECONDS).ceil() as u64
 }
@@ -71,7 +71,7 @@ mod tests {
     #[tokio::test]
     async fn a_longer_queue_sends_callers_away_for_longer() {
         let service = Service::new(config()).await;
-        let wait = |queued| retry_after_seconds(service.jobs.hosts(), Counts { queued, ..Counts::default() });
+        let wait = |queued| retry_after_seconds(service.jobs.catalogue(), Counts { queued, ..Counts::default() });
         assert_eq!(wait(1000), 1);
         service.jobs.hosts().find(None).unwrap().pace.answered(0.125, 1);
         assert_eq!((wait(0), wait(100), wait(1_000_000)), (1, 52, 300));

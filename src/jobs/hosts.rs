@@ -150,6 +150,11 @@ impl Hosts {
         Ok(Self(Arc::new(hosts.into_iter().map(Arc::new).collect())))
     }
 
+    /// None: for a process that runs no jobs.
+    pub fn none() -> Self {
+        Self(Arc::default())
+    }
+
     /// All of them, the default first.
     pub fn all(&self) -> &[Arc<Host>] {
         &self.0

@@ -10,6 +10,7 @@
 //! `(id, worker, attempt)`, so a worker that lost it cannot write over the next one's result. [`Jobs`] is what
 //! the rest of the program talks to.
 
+pub mod catalogue;
 mod error;
 mod estimate;
 pub mod hosts;
@@ -25,6 +26,7 @@ mod submit;
 pub(crate) mod testing;
 mod worker;
 
+pub use catalogue::Catalogue;
 pub use error::JobError;
 pub use estimate::Estimate;
 pub use hosts::{Host, Hosts};

@@ -11,7 +11,7 @@ use super::estimate::{self, Estimate};
 use super::inputs::{Decoders, refuse};
 use super::live::Live;
 use super::store::{Cancelled, Deleted, Event, Filter, JobStore, Page};
-use super::{Hosts, Job, JobError, JobId, JobSpec, State};
+use super::{Catalogue, Hosts, Job, JobError, JobId, JobSpec, State};
 use crate::artifact::{Artifacts, Blob, layout};
 use crate::config::{Config, LimitsConfig, QueueConfig};
 use crate::imaging::{Decoded, Limits, Mask, Selection, decode};
@@ -61,6 +61,7 @@ struct Shared {
     store: Arc<dyn JobStore>,
     artifacts: Artifacts,
     hosts: Hosts,
+    catalogue: Catalogue,
     decoders: Decoders,
     limits: Limits,
     queue: QueueConfig,
@@ -69,13 +70,19 @@ struct Shared {
 }
 
 impl Jobs {
-    /// Jobs of a store, with their files and models.
-    pub fn new(store: Arc<dyn JobStore>, artifacts: Artifacts, hosts: Hosts, config: &Config) -> Self {
+    /// Jobs of a store, with their files: requests may name the models of the catalogue, jobs run on those of `hosts`.
+    pub fn new(
+        store: Arc<dyn JobStore>,
+        artifacts: Artifacts,
+        (hosts, catalogue): (Hosts, Catalogue),
+        config: &Config,
+    ) -> Self {
         let LimitsConfig { body_bytes, pixels, side, decoders, waiting_bytes, uploads: _ } = config.limits.clone();
         Self(Arc::new(Shared {
             store,
             artifacts,
             hosts,
+            catalogue,
             decoders: Decoders::new(decoders, waiting_bytes),
             limits: Limits { bytes: body_bytes, pixels, side },
             queue: config.queue.clone(),
@@ -109,7 +116,7 @@ impl Jobs {
             State::Queued => self.store().place(job.id).await?,
             _ => None,
         };
-        let seconds = self.hosts().find(Some(&job.model)).and_then(|host| host.step_seconds());
+        let seconds = self.catalogue().find(Some(&job.model)).and_then(|model| model.step_seconds);
         Ok(Estimate::new(job, place, seconds))
     }
 
@@ -117,7 +124,7 @@ impl Jobs {
     pub async fn retry_after_seconds(&self) -> u64 {
         // A store that cannot count is busy or gone; the shortest pause is as good as any.
         let counts = self.store().counts().await.unwrap_or_default();
-        estimate::retry_after_seconds(self.hosts(), counts)
+        estimate::retry_after_seconds(self.catalogue(), counts)
     }
 
     /// Stops a job: a queued one at once, a running one at its next step.
@@ -220,11 +227,21 @@ impl Jobs {
         &*self.0.store
     }
 
+    pub(super) fn shared_store(&self) -> Arc<dyn JobStore> {
+        self.0.store.clone()
+    }
+
     pub(super) fn artifacts(&self) -> &Artifacts {
         &self.0.artifacts
     }
 
-    pub(super) fn hosts(&self) -> &Hosts {
+    /// The models that requests may name.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    /// The models of this process.
+    pub(crate) fn hosts(&self) -> &Hosts {
         &self.0.hosts
     }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::catalogue::Offered;
 use super::inputs::{Hashes, Ingested, Role, Rules, ingest};
 use super::store::{Idempotency, NewJob, QueueLimits, Submitted};
-use super::{Host, Inputs, Job, JobError, JobId, JobSpec, Jobs, SpecError, State};
+use super::{Inputs, Job, JobError, JobId, JobSpec, Jobs, SpecError, State};
 use crate::artifact::{ArtifactError, layout};
 
 /// A job without its pictures.
@@ -29,7 +30,7 @@ impl Jobs {
     /// A field or picture that cannot be used, a full queue, too many uploads at once, a store that fails.
     pub async fn submit(&self, submission: super::Submission) -> Result<Submitted, JobError> {
         self.check_open()?;
-        let host = self.host(submission.upload.spec.model.as_deref())?;
+        let model = self.model(submission.upload.spec.model.as_deref())?;
         let upload = Arc::new(submission.upload);
         let bytes = upload.pictures().map(|(_, bytes)| bytes.len() as u64).sum();
         let hashes = self.decoders().run(bytes, {
@@ -44,7 +45,7 @@ impl Jobs {
         {
             return Ok(Submitted::Replayed(job));
         }
-        let rules = Rules { limits: self.limits().clone(), input: host.engine().input().clone() };
+        let rules = Rules { limits: self.limits().clone(), input: model.input.clone() };
         let ingested = self.decoders().run(bytes, {
             let upload = upload.clone();
             move || ingest(&upload, &hashes, &rules)
@@ -60,7 +61,7 @@ impl Jobs {
         };
         // The uploaded bytes have served.
         drop(upload);
-        self.queue(order, (inputs, files), &host).await
+        self.queue(order, (inputs, files), &model).await
     }
 
     /// Queues the same request again; the result will say whether the bytes are the same.
@@ -74,7 +75,7 @@ impl Jobs {
         if original.state != State::Succeeded {
             return Err(JobError::NotSucceeded);
         }
-        let host = self.host(Some(&original.model))?;
+        let model = self.model(Some(&original.model))?;
         let mut files = Vec::new();
         for (role, _) in original.inputs.records() {
             let name = role.file();
@@ -89,7 +90,7 @@ impl Jobs {
             request_id,
             max_unfinished: None,
         };
-        match self.queue(order, (original.inputs, files), &host).await? {
+        match self.queue(order, (original.inputs, files), &model).await? {
             Submitted::Created(job) | Submitted::Replayed(job) => Ok(job),
         }
     }
@@ -98,7 +99,7 @@ impl Jobs {
         &self,
         order: Order,
         (inputs, files): (Inputs, Vec<(Role, Bytes)>),
-        host: &Host,
+        model: &Offered,
     ) -> Result<Submitted, JobError> {
         let (id, config) = (JobId::new(), self.queue_config());
         let limits = QueueLimits {
@@ -114,7 +115,7 @@ impl Jobs {
                     caller: order.caller,
                     steps: order.spec.attack.points(),
                     spec: order.spec,
-                    model: host.name.clone(),
+                    model: model.name.clone(),
                     inputs,
                     max_attempts: config.max_attempts,
                     idempotency: order.idempotency,
@@ -139,9 +140,13 @@ impl Jobs {
         Ok(())
     }
 
-    fn host(&self, name: Option<&str>) -> Result<Arc<Host>, SpecError> {
-        self.hosts().find(name).cloned().ok_or_else(|| {
-            let names: Vec<&str> = self.hosts().all().iter().map(|host| host.name.as_str()).collect();
+    fn model(&self, name: Option<&str>) -> Result<Arc<Offered>, SpecError> {
+        self.catalogue().find(name).ok_or_else(|| {
+            let all = self.catalogue().all();
+            let names: Vec<&str> = all.iter().map(|model| model.name.as_str()).collect();
+            if names.is_empty() {
+                return SpecError::new("/spec/model", "no worker has announced a model yet: try again later");
+            }
             let detail = format!("there is no model {:?}: use one of {}", name.unwrap_or_default(), names.join(", "));
             SpecError::new("/spec/model", detail)
         })

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::store::{JobStore, SqliteStore, Submitted};
-use super::{Host, Hosts, Job, JobError, JobId, JobSpec, Jobs, State, Submission, Upload, Workers};
+use super::{Catalogue, Host, Hosts, Job, JobError, JobId, JobSpec, Jobs, State, Submission, Upload, Workers};
 use crate::artifact::Artifacts;
 use crate::config::Config;
 use crate::engine::EngineConfig;
@@ -97,7 +97,7 @@ impl SegmentationModel for Scripted {
 
 /// A service without HTTP.
 pub(crate) struct Service {
-    _folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
     pub(crate) jobs: Jobs,
     pub(super) config: Config,
     pub(super) script: Arc<Script>,
@@ -119,8 +119,8 @@ impl Service {
         let artifacts = Artifacts::open(&folder.path().join("artifacts")).unwrap();
         let script = Arc::new(Script::default());
         let hosts = Hosts::new(vec![host(script.clone())]).unwrap();
-        let jobs = Jobs::new(store, artifacts, hosts, &config);
-        Self { _folder: folder, jobs, config, script }
+        let jobs = Jobs::new(store, artifacts, (hosts.clone(), Catalogue::Held(hosts)), &config);
+        Self { folder, jobs, config, script }
     }
 
     pub(super) fn start(&self) -> (Workers, CancellationToken) {

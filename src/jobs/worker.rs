@@ -24,8 +24,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::store::Lease;
-use super::{Job, Jobs, hosts, janitor};
-use crate::config::Config;
+use super::{Job, Jobs, catalogue, hosts, janitor};
+use crate::config::{Config, Role};
 use attempt::Attempt;
 
 /// How often the queue is looked at when nothing in this process has changed it.
@@ -52,7 +52,7 @@ struct Pool {
 }
 
 impl Workers {
-    /// Starts them on the present runtime; `shutdown` ends them.
+    /// Starts them on the present runtime, as far as the process's role asks for them; `shutdown` ends them.
     ///
     /// On shutdown no job is begun any more; those that run get the configured grace to end well, and are then
     /// handed back to the queue.
@@ -67,8 +67,13 @@ impl Workers {
         });
         let grace = Duration::from_secs(config.server.shutdown_grace_seconds);
         let tasks = TaskTracker::new();
-        tasks.spawn(serve(pool, (config.queue.workers.max(1), grace), shutdown.clone()));
-        tasks.spawn(hosts::keep_alive(jobs.hosts().clone(), shutdown.clone()));
+        if config.server.role != Role::Api {
+            let address = (!config.server.advertise.is_empty()).then(|| config.server.advertise.clone());
+            let name = (pool.name.clone(), address);
+            tasks.spawn(catalogue::announce(jobs.shared_store(), jobs.hosts().clone(), name, shutdown.clone()));
+            tasks.spawn(serve(pool, (config.queue.workers.max(1), grace), shutdown.clone()));
+            tasks.spawn(hosts::keep_alive(jobs.hosts().clone(), shutdown.clone()));
+        }
         tasks.spawn(janitor::run(jobs, shutdown));
         tasks.close();
         Self { tasks }

@@ -10,7 +10,7 @@ use super::embedded;
 use super::registry::Source;
 
 /// A model in numbers, and what it can be asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Description {
     /// Name of the model, as in reports.
     pub name: String,
@@ -25,7 +25,7 @@ pub struct Description {
 }
 
 /// The size of a CLIPSeg.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Architecture {
     /// Side of the network's square input in pixels.
     pub input_px: usize,

@@ -4,11 +4,12 @@
 //! so an attack perturbs the submitted image, not its resized copy.
 
 use candle_core::{Device, Result, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::Resize;
 
 /// Input size, mean and standard deviation of a network.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocess {
     /// Height of the network's input in pixels.
     pub height: usize,

@@ -3,7 +3,6 @@
 //! A key is shown once, when it is made. What is kept is the hash of its secret, so nobody who reads the database
 //! can use one; a fast hash is enough because the secret is 256 random bits that nobody can guess.
 
-mod sqlite;
 mod text;
 
 use std::time::Duration;

@@ -22,7 +22,7 @@ pub struct KeyText {
 
 impl KeyText {
     /// A text that nobody else has.
-    pub(super) fn random() -> Result<Self, StoreError> {
+    pub(crate) fn random() -> Result<Self, StoreError> {
         let mut bytes = [0; ID_BYTES + SECRET_BYTES];
         getrandom::fill(&mut bytes)
             .map_err(|error| StoreError::Unavailable(format!("the operating system has no random numbers: {error}")))?;
@@ -31,7 +31,7 @@ impl KeyText {
     }
 
     /// The text that somebody shows; `None` if it is not one of a key.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('_');
         let (prefix, id, secret) = (parts.next()?, parts.next()?, parts.next()?);
         let is_hex = |text: &str, bytes| {
@@ -43,17 +43,17 @@ impl KeyText {
     }
 
     /// The part that is no secret.
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
     /// What is kept of the secret.
-    pub(super) fn secret_sha256(&self) -> [u8; 32] {
+    pub(crate) fn secret_sha256(&self) -> [u8; 32] {
         Sha256::digest(&self.secret).into()
     }
 
     /// Whether this is the secret that was kept; takes equally long whatever it is, also if nothing was kept.
-    pub(super) fn proves(&self, kept: Option<&[u8; 32]>) -> bool {
+    pub(crate) fn proves(&self, kept: Option<&[u8; 32]>) -> bool {
         let is_same = self.secret_sha256().ct_eq(kept.unwrap_or(&[0; 32]));
         bool::from(is_same) && kept.is_some()
     }

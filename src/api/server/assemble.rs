@@ -12,34 +12,45 @@ use crate::access::keys::KeyStore;
 use crate::api::health::Operations;
 use crate::api::{self, App};
 use crate::artifact::Artifacts;
-use crate::config::{AccessMode, Config};
-use crate::jobs::store::{JobStore, SqliteStore};
-use crate::jobs::{Hosts, Jobs, Workers};
+use crate::config::{AccessMode, Config, Role};
+use crate::jobs::store::OpenedStore;
+use crate::jobs::{Catalogue, Hosts, Jobs, Workers};
 use crate::telemetry::Metrics;
 
-/// Opens the store, loads the models and starts the workers.
+/// Opens the store, loads the models and starts the workers, as far as the process's role asks for them.
 pub(super) async fn assemble(config: Arc<Config>, metrics: Metrics, stop: CancellationToken) -> Result<Parts> {
-    let folder = &config.storage.folder;
-    let store = SqliteStore::open(&folder.join(SqliteStore::FILE_NAME)).await.context("cannot open the job store")?;
-    warn_without_keys(&config, &store).await?;
-    let jobs = store.recover().await.context("cannot recover the jobs")?;
-    if jobs > 0 {
-        tracing::info!(jobs, "jobs that an earlier process left running are queued again");
+    let (storage, role) = (&config.storage, config.server.role);
+    let OpenedStore { jobs: store, keys, authority } =
+        OpenedStore::open(storage).await.context("cannot open the job store")?;
+    warn_without_keys(&config, &*keys).await?;
+    if !storage.is_shared() {
+        let jobs = store.recover().await.context("cannot recover the jobs")?;
+        if jobs > 0 {
+            tracing::info!(jobs, "jobs that an earlier process left running are queued again");
+        }
     }
-    let artifacts = Artifacts::open(&folder.join("artifacts")).context("cannot open the artifact store")?;
-    let hosts = load(&config).await?;
-    let (authority, store): (_, Arc<dyn JobStore>) = (Arc::new(store.clone()), Arc::new(store));
-    let jobs = Jobs::new(store.clone(), artifacts.clone(), hosts.clone(), &config);
+    let artifacts = match storage.bucket() {
+        Some(bucket) => Artifacts::in_bucket(&bucket),
+        None => Artifacts::open(&storage.folder.join("artifacts")),
+    };
+    let artifacts = artifacts.context("cannot open the artifact store")?;
+    let hosts = if role == Role::Api { Hosts::none() } else { load(&config).await? };
+    let catalogue = if storage.is_shared() && role != Role::Worker {
+        Catalogue::follow(store.clone(), hosts.clone(), stop.clone()).await.context("cannot read the models")?
+    } else {
+        Catalogue::Held(hosts.clone())
+    };
+    let jobs = Jobs::new(store.clone(), artifacts.clone(), (hosts.clone(), catalogue), &config);
     let workers = Workers::start(jobs.clone(), &config, stop.clone());
-    let parts = Arc::new(RunningParts { store, artifacts, hosts: hosts.clone() });
-    let operations = Operations::new(parts, metrics, stop.clone());
-    let app = App::new((jobs.clone(), hosts), config, operations);
+    let operations = Operations::new(Arc::new(RunningParts { store, artifacts, hosts }), metrics, stop.clone());
+    let app = App::new(jobs.clone(), config, operations);
     let work = async move {
         stop.cancelled().await;
         jobs.begin_shutdown();
         workers.ended().await;
     };
-    Ok(Parts { routes: api::routes(app).0, authority, work: Box::pin(work) })
+    let routes = if role == Role::Worker { api::worker_routes(app) } else { api::routes(app).0 };
+    Ok(Parts { routes, authority, work: Box::pin(work) })
 }
 
 /// Loads the models on a thread that may block.
@@ -54,8 +65,8 @@ async fn load(config: &Config) -> Result<Hosts> {
     Ok(hosts)
 }
 
-async fn warn_without_keys(config: &Config, store: &SqliteStore) -> Result<()> {
-    if config.access.mode == AccessMode::Keys && KeyStore::list(store).await?.is_empty() {
+async fn warn_without_keys(config: &Config, keys: &dyn KeyStore) -> Result<()> {
+    if config.access.mode == AccessMode::Keys && keys.list().await?.is_empty() {
         let folder = config.storage.folder.display();
         let command = format!("segprobe keys create --caller NAME --scope runner --data {folder}");
         tracing::warn!(command, "there is no API key yet, so nobody is let in: create one");

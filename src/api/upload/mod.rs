@@ -113,7 +113,7 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A body that is too large or not what its header says.
-fn unreadable(status: StatusCode, reason: &str) -> Problem {
+pub(super) fn unreadable(status: StatusCode, reason: &str) -> Problem {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(Kind::PayloadTooLarge, "the request is larger than this service accepts")

@@ -1,7 +1,10 @@
 //! Where jobs are kept, and the rules by which they change hands.
 //!
 //! [`JobStore`] is a trait because a single machine and a cluster need different databases; the conformance
-//! suite says what both have to do. Rules that hold for all:
+//! suite says what both have to do. Most statements are understood by both; they are in the folder `sql`, whose files
+//! are modules of `sqlite` and of `postgres`, where connections, errors and the few statements that differ are.
+//!
+//! Rules that hold for all:
 //!
 //! - all times come from the database's clock, in milliseconds;
 //! - every write of a running job names its [`Lease`]; a write that finds it gone changes nothing;
@@ -13,7 +16,11 @@
 
 #[cfg(test)]
 mod conformance;
-pub(crate) mod sqlite;
+mod opened;
+#[allow(clippy::duplicate_mod, reason = "the statements of `sql` are modules of both databases")]
+mod postgres;
+#[allow(clippy::duplicate_mod, reason = "the statements of `sql` are modules of both databases")]
+mod sqlite;
 
 use std::time::Duration;
 
@@ -23,7 +30,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Failure, Inputs, Job, JobId, JobSpec, Outcome, Progress, State};
 
-pub use sqlite::{Database, SqliteStore};
+pub use opened::OpenedStore;
+pub use postgres::PostgresStore;
+pub use sqlite::SqliteStore;
 
 /// Why a store did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +184,17 @@ pub struct Event {
     pub data: serde_json::Value,
 }
 
+/// A model that a worker holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announcement {
+    /// Its name in requests.
+    pub name: String,
+    /// Its place among the worker's models: the first is the default.
+    pub rank: u32,
+    /// What else there is to know.
+    pub model: serde_json::Value,
+}
+
 /// Numbers of jobs by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -254,6 +274,12 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
 
     /// Forgets idempotency keys of jobs that were submitted before `before`.
     async fn forget_keys(&self, before: DateTime<Utc>) -> Result<u64, StoreError>;
+
+    /// Writes down which models a worker holds, now. That another worker held one may be forgotten after an hour.
+    async fn announce(&self, worker: &str, models: &[Announcement]) -> Result<(), StoreError>;
+
+    /// Which models workers hold or held, with the time since each said so: by rank, of one name the latest first.
+    async fn announced(&self) -> Result<Vec<(Announcement, Duration)>, StoreError>;
 
     /// Numbers of jobs by state.
     async fn counts(&self) -> Result<Counts, StoreError>;

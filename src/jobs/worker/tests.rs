@@ -164,8 +164,8 @@ async fn a_damaged_picture_is_a_storage_fault() {
     config.queue.max_attempts = 1;
     let service = Service::new(config).await;
     let id = service.queued(quick()).await;
-    let broken = bytes::Bytes::from_static(b"no picture");
-    service.jobs.artifacts().put(&layout::inputs(id.0), "mask.png", broken).await.unwrap();
+    let inputs = service.folder.path().join("artifacts").join(layout::inputs(id.0).as_ref());
+    std::fs::write(inputs.join("mask.png"), "no picture").unwrap();
     let _workers = service.start();
     let failure = service.ended(id).await.failure.unwrap();
     assert_eq!(failure.code, "storage");

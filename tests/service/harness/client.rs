@@ -22,6 +22,7 @@ pub struct Client {
 impl Client {
     pub(super) fn new() -> Result<Self> {
         // a proxy of the environment has no business on the loopback
+        segprobe::tls::install();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
         Ok(Self { http, base: String::new(), key: None })
     }

@@ -3,9 +3,11 @@
 //! A store joins with `suite!(open)`, where `open` answers an empty store. No test waits: a lease of no length has
 //! expired when it is given.
 
+pub mod announcements;
 pub mod cancel;
 pub mod claim;
 pub mod history;
+pub mod keys;
 pub mod lease;
 pub mod list;
 pub mod maintenance;
@@ -19,18 +21,20 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{JobStore, Lease, NewJob, QueueLimits, Submitted};
+use crate::access::keys::KeyStore;
 use crate::jobs::{ArtifactRecord, Failure, InputRecord, Inputs, Job, JobId, Outcome, Scores};
 
 /// An empty store and whatever has to live as long.
 pub struct Opened {
     pub store: Arc<dyn JobStore>,
+    pub keys: Arc<dyn KeyStore>,
     pub keep: Box<dyn Any + Send>,
 }
 
 /// Makes a test of each function below for the store that `$open` opens.
 macro_rules! suite {
     ($open:path) => {
-        $crate::jobs::store::conformance::tests! { $open;
+        $crate::jobs::store::conformance::tests! { $open, store;
             submit {
                 a_job_is_stored_as_it_was_submitted; the_queue_takes_no_more_than_it_may;
                 a_caller_is_limited_by_unfinished_jobs; a_repeated_request_finds_its_job;
@@ -63,11 +67,22 @@ macro_rules! suite {
                 old_progress_is_forgotten_but_no_state; those_who_wait_are_told_of_changes;
                 a_look_that_finds_nothing_tells_nobody
             }
+            announcements {
+                announcements_are_listed_by_rank; a_worker_says_last_what_holds; two_workers_may_hold_one_model
+            }
             maintenance {
                 a_sweep_ends_what_has_no_attempts_left; a_sweep_cancels_what_was_to_be_cancelled;
                 a_sweep_leaves_live_leases_alone; recovery_puts_running_jobs_back;
                 recovery_gives_up_a_job_that_kills_its_process; old_jobs_are_purged_in_portions;
                 forgotten_keys_can_be_used_again; a_store_that_works_answers_a_ping
+            }
+        }
+
+        $crate::jobs::store::conformance::tests! { $open, keys;
+            keys {
+                a_key_lets_its_holder_in_as_its_caller; neither_a_wrong_secret_nor_a_wrong_name_lets_anybody_in;
+                an_expired_key_is_refused; a_revoked_key_is_refused_and_stays_in_the_list;
+                the_use_of_a_key_is_noted_once_a_minute
             }
         }
 
@@ -79,13 +94,13 @@ macro_rules! suite {
 }
 
 macro_rules! tests {
-    ($open:path; $($group:ident { $($name:ident);+ })+) => {$(
+    ($open:path, $part:ident; $($group:ident { $($name:ident);+ })+) => {$(
         mod $group {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     let opened = $open().await;
-                    $crate::jobs::store::conformance::$group::$name(&opened.store).await;
+                    $crate::jobs::store::conformance::$group::$name(&opened.$part).await;
                     drop(opened.keep);
                 }
             )+

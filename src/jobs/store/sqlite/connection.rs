@@ -14,6 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection, Sqlite, Transaction};
 use tokio::sync::watch;
 
+use super::dialect::clock;
 use super::error::{is_busy, opening, store_error};
 use crate::jobs::store::StoreError;
 
@@ -28,10 +29,19 @@ const READERS: u32 = 4;
 
 /// The database file. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct Database {
+pub(super) struct Database {
     readers: SqlitePool,
     writer: SqlitePool,
     changes: watch::Sender<u64>,
+}
+
+/// What is done by one transaction at a time, in all processes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Turn {
+    /// Counts what waits, and adds to it.
+    Submission,
+    /// Finds out whose turn it is, and changes it.
+    Claim,
 }
 
 impl Database {
@@ -40,7 +50,7 @@ impl Database {
     /// # Errors
     /// [`StoreError::Unavailable`] if the file cannot be opened or stays locked, [`StoreError::Corrupt`] if it is not
     /// a database of this program or one of a newer version.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_waiting(path, BUSY_TIMEOUT).await
     }
 
@@ -69,15 +79,20 @@ impl Database {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if others write for too long.
-    pub(crate) async fn write(&self) -> Result<Write<'_>, StoreError> {
+    pub(super) async fn write(&self) -> Result<Write<'_>, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(store_error)?;
         let now = now(&mut transaction).await?;
         Ok(Write { transaction, now, changes: &self.changes })
     }
 
     /// The connections that read.
-    pub(crate) fn readers(&self) -> &SqlitePool {
+    pub(super) fn readers(&self) -> &SqlitePool {
         &self.readers
+    }
+
+    /// The database's clock in UTC milliseconds.
+    pub(super) async fn now(&self) -> Result<i64, StoreError> {
+        now(&mut *self.readers.acquire().await.map_err(store_error)?).await
     }
 
     /// Told whenever this process changed a job.
@@ -88,17 +103,22 @@ impl Database {
 
 /// A write transaction; undone if it is dropped.
 #[derive(Debug)]
-pub(crate) struct Write<'a> {
+pub(super) struct Write<'a> {
     transaction: Transaction<'static, Sqlite>,
     /// The database's clock at the beginning, in UTC milliseconds.
-    pub(crate) now: i64,
+    pub(super) now: i64,
     changes: &'a watch::Sender<u64>,
 }
 
 impl Write<'_> {
     /// Where the statements go.
-    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.transaction
+    }
+
+    /// Its turn came when it began: whoever writes is alone.
+    pub(super) async fn take(&mut self, _: Turn) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// Makes a change durable and tells those who wait for one.
@@ -110,7 +130,7 @@ impl Write<'_> {
     }
 
     /// Makes a change durable that is none of a job.
-    pub(crate) async fn commit_quietly(self) -> Result<(), StoreError> {
+    pub(super) async fn commit_quietly(self) -> Result<(), StoreError> {
         self.transaction.commit().await.map_err(store_error)
     }
 }
@@ -125,10 +145,7 @@ async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Erro
 
 /// The database's clock in UTC milliseconds.
 async fn now(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
-    sqlx::query_scalar("SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)")
-        .fetch_one(connection)
-        .await
-        .map_err(store_error)
+    sqlx::query_scalar(concat!("SELECT ", clock!())).fetch_one(connection).await.map_err(store_error)
 }
 
 /// The connection that writes. Two processes that turn a new file to WAL together do not wait for each other as

@@ -12,7 +12,7 @@ const FULL: i32 = 13;
 const NOT_A_DATABASE: i32 = 26;
 
 /// What an error of a statement means.
-pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
+pub(super) fn store_error(error: sqlx::Error) -> StoreError {
     match &error {
         sqlx::Error::PoolTimedOut => StoreError::Unavailable("too many requests wait for it: try again later".into()),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::Corrupt(error.to_string()),

@@ -7,14 +7,17 @@ use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use super::*;
+use crate::access::Scope;
+use crate::access::keys::{KeyStore, NewKey};
 use crate::jobs::State;
+use crate::jobs::store::JobStore;
 use crate::jobs::store::conformance::{self, Opened};
 
 /// A store in a folder of its own.
 async fn open() -> Opened {
     let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open(&folder.path().join("segprobe.sqlite")).await.unwrap();
-    Opened { store: std::sync::Arc::new(store), keep: Box::new(folder) }
+    let store = std::sync::Arc::new(SqliteStore::open(&folder.path().join("segprobe.sqlite")).await.unwrap());
+    Opened { store: store.clone(), keys: store, keep: Box::new(folder) }
 }
 
 conformance::suite!(crate::jobs::store::sqlite::tests::open);
@@ -136,5 +139,25 @@ async fn a_transaction_that_sqlite_ended_by_itself_does_not_end_all_writing() {
         sqlx::query("ROLLBACK").execute(write.connection()).await.unwrap();
         drop(write);
         store.ping().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::open(&folder.path().join("segprobe.sqlite")).await.unwrap();
+    let key = NewKey {
+        caller: "a".into(),
+        scope: Scope::Runner,
+        lifetime: None,
+        requests_per_minute: None,
+        max_unfinished: None,
+        note: None,
+    };
+    let (_, text) = store.create(key).await.unwrap();
+    let secret = text.reveal()[17..].to_string();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
     }
 }

@@ -1,6 +1,7 @@
 //! What anybody may do to a job: stop it, and remove it once it has ended.
 
 use super::connection::{Database, Write};
+use super::dialect::for_update;
 use super::error::store_error;
 use super::rows::JobRow;
 use super::transition::{Ending, end};
@@ -14,7 +15,7 @@ pub(super) async fn cancel(database: &Database, id: JobId) -> Result<Option<Canc
     let cancelled = match job.state {
         State::Queued => Cancelled::Done(end(&mut write, id, Ending::Cancelled).await?),
         State::Running => {
-            let row: JobRow = sqlx::query_as("UPDATE jobs SET cancel_requested = 1 WHERE id = ? RETURNING *")
+            let row: JobRow = sqlx::query_as("UPDATE jobs SET cancel_requested = true WHERE id = $1 RETURNING *")
                 .bind(id.to_string())
                 .fetch_one(write.connection())
                 .await
@@ -34,7 +35,7 @@ pub(super) async fn delete(database: &Database, id: JobId) -> Result<Deleted, St
     if !job.state.is_final() {
         return Ok(Deleted::NotFinal);
     }
-    sqlx::query("DELETE FROM jobs WHERE id = ?")
+    sqlx::query("DELETE FROM jobs WHERE id = $1")
         .bind(id.to_string())
         .execute(write.connection())
         .await
@@ -44,7 +45,7 @@ pub(super) async fn delete(database: &Database, id: JobId) -> Result<Deleted, St
 }
 
 async fn find(write: &mut Write<'_>, id: JobId) -> Result<Option<Job>, StoreError> {
-    let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ?")
+    let row: Option<JobRow> = sqlx::query_as(for_update!("SELECT * FROM jobs WHERE id = $1"))
         .bind(id.to_string())
         .fetch_optional(write.connection())
         .await

@@ -18,8 +18,8 @@ pub(super) struct JobRow {
     caller: String,
     state: String,
     model: String,
-    attempt: u32,
-    max_attempts: u32,
+    attempt: i32,
+    max_attempts: i32,
     cancel_requested: bool,
     created_at: i64,
     run_after: i64,
@@ -45,8 +45,8 @@ impl TryFrom<JobRow> for Job {
             spec: from_json(&row.spec)?,
             model: row.model,
             inputs: from_json(&row.inputs)?,
-            attempt: row.attempt,
-            max_attempts: row.max_attempts,
+            attempt: attempts(row.attempt),
+            max_attempts: attempts(row.max_attempts),
             cancel_requested: row.cancel_requested,
             progress: from_json(&row.progress)?,
             outcome: row.outcome.as_deref().map(from_json).transpose()?,
@@ -76,25 +76,34 @@ pub(super) fn job_id(text: &str) -> Result<JobId, StoreError> {
 }
 
 /// A time from UTC milliseconds.
-pub(crate) fn time(milliseconds: i64) -> Result<DateTime<Utc>, StoreError> {
+pub(super) fn time(milliseconds: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_millis(milliseconds)
         .ok_or_else(|| StoreError::Corrupt(format!("a time {milliseconds} ms after 1970")))
 }
 
 /// Milliseconds of a duration; one beyond all bounds is as long as can be added to a time.
-pub(crate) fn milliseconds(duration: std::time::Duration) -> i64 {
+pub(super) fn milliseconds(duration: std::time::Duration) -> i64 {
     const LONGEST: i64 = i64::MAX / 1_000_000;
     i64::try_from(duration.as_millis()).map_or(LONGEST, |milliseconds| milliseconds.min(LONGEST))
 }
 
-/// A number as SQLite keeps it; none that occurs is larger.
-pub(crate) fn integer(number: u64) -> i64 {
+/// A number as a database keeps it; none that occurs is larger.
+pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A count that SQLite made.
+/// A count that a database made.
 pub(super) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// A number of attempts as a database keeps it; none that occurs is larger.
+pub(super) fn from_attempts(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+fn attempts(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
 }
 
 pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {

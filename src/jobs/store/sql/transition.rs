@@ -24,8 +24,8 @@ pub(super) async fn end(write: &mut Write<'_>, id: JobId, ending: Ending<'_>) ->
     };
     let now = write.now;
     let row: JobRow = sqlx::query_as(
-        "UPDATE jobs SET state = ?, outcome = ?, failure = ?, finished_at = ?, worker = NULL, lease_until = NULL
-         WHERE id = ? RETURNING *",
+        "UPDATE jobs SET state = $1, outcome = $2, failure = $3, finished_at = $4, worker = NULL, lease_until = NULL
+         WHERE id = $5 RETURNING *",
     )
     .bind(state.name())
     .bind(outcome.map(to_json).transpose()?)
@@ -47,9 +47,9 @@ pub(super) async fn requeue(
 ) -> Result<Job, StoreError> {
     let run_after = if wait == 0 { AT_ONCE } else { write.now.saturating_add(wait) };
     let row: JobRow = sqlx::query_as(
-        "UPDATE jobs SET state = 'queued', run_after = ?, failure = coalesce(?, failure), started_at = NULL,
-             progress = json_object('step', 0, 'steps', steps), worker = NULL, lease_until = NULL
-         WHERE id = ? RETURNING *",
+        "UPDATE jobs SET state = 'queued', run_after = $1, failure = coalesce($2, failure), started_at = NULL,
+             progress = '{\"step\":0,\"steps\":' || steps || '}', worker = NULL, lease_until = NULL
+         WHERE id = $3 RETURNING *",
     )
     .bind(run_after)
     .bind(failure.map(to_json).transpose()?)
@@ -60,21 +60,29 @@ pub(super) async fn requeue(
     changed(write, row, failure).await
 }
 
-/// Begins an attempt of a queued job for a worker, leased for `lease` milliseconds.
-pub(super) async fn begin(write: &mut Write<'_>, id: &str, worker: &str, lease: i64) -> Result<Job, StoreError> {
+/// Begins an attempt of a job for a worker, leased for `lease` milliseconds; `None` if it is not queued any more.
+pub(super) async fn begin(
+    write: &mut Write<'_>,
+    id: &str,
+    worker: &str,
+    lease: i64,
+) -> Result<Option<Job>, StoreError> {
     let now = write.now;
-    let row: JobRow = sqlx::query_as(
-        "UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = ?, lease_until = ?, started_at = ?
-         WHERE id = ? RETURNING *",
+    let row: Option<JobRow> = sqlx::query_as(
+        "UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = $1, lease_until = $2, started_at = $3
+         WHERE id = $4 AND state = 'queued' RETURNING *",
     )
     .bind(worker)
     .bind(now.saturating_add(lease))
     .bind(now)
     .bind(id)
-    .fetch_one(write.connection())
+    .fetch_optional(write.connection())
     .await
     .map_err(store_error)?;
-    changed(write, row, None).await
+    match row {
+        Some(row) => changed(write, row, None).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Appends the event of a change.

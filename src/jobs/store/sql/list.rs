@@ -1,8 +1,9 @@
 //! Looking at jobs.
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::QueryBuilder;
 
 use super::connection::Database;
+use super::dialect::{Dialect, PLACE};
 use super::error::store_error;
 use super::rows::{JobRow, count, state};
 use crate::jobs::store::{Counts, Filter, Page, Place, StoreError};
@@ -10,7 +11,7 @@ use crate::jobs::{Job, JobId, State};
 
 /// A job by name.
 pub(super) async fn find(database: &Database, id: JobId) -> Result<Option<Job>, StoreError> {
-    let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = ?")
+    let row: Option<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE id = $1")
         .bind(id.to_string())
         .fetch_optional(database.readers())
         .await
@@ -26,12 +27,12 @@ pub(super) async fn list(database: &Database, filter: &Filter, page: Page) -> Re
     if let Some(before) = page.before {
         query.push(" AND id < ").push_bind(before.to_string());
     }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(page.limit).push(") ORDER BY id DESC");
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(page.limit)).push(") ORDER BY id DESC");
     let rows: Vec<JobRow> = query.build_query_as().fetch_all(database.readers()).await.map_err(store_error)?;
     rows.into_iter().map(Job::try_from).collect()
 }
 
-fn add_conditions(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+fn add_conditions(query: &mut QueryBuilder<Dialect>, filter: &Filter) {
     if let Some(caller) = &filter.caller {
         query.push(" AND caller = ").push_bind(caller.clone());
     }
@@ -62,25 +63,8 @@ fn add_conditions(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
 
 /// Where a queued job stands in the queue.
 pub(super) async fn place(database: &Database, id: JobId) -> Result<Option<Place>, StoreError> {
-    // without its statistics SQLite would count through the index of lists
-    let place: Option<(i64, i64, i64)> = sqlx::query_as(
-        "WITH ahead AS (
-             SELECT waiting.steps FROM jobs AS this CROSS JOIN jobs AS waiting INDEXED BY jobs_waiting
-             WHERE this.id = ?1 AND waiting.state = 'queued' AND waiting.priority > this.priority
-             UNION ALL
-             SELECT waiting.steps FROM jobs AS this CROSS JOIN jobs AS waiting INDEXED BY jobs_waiting
-             WHERE this.id = ?1 AND waiting.state = 'queued' AND waiting.priority = this.priority
-                 AND waiting.id < this.id)
-         SELECT
-             (SELECT count(*) FROM ahead),
-             (SELECT coalesce(sum(steps), 0) FROM ahead),
-             (SELECT coalesce(sum(max(steps - (progress ->> '$.step'), 0)), 0) FROM jobs WHERE state = 'running')
-         FROM jobs WHERE id = ?1 AND state = 'queued'",
-    )
-    .bind(id.to_string())
-    .fetch_optional(database.readers())
-    .await
-    .map_err(store_error)?;
+    let place: Option<(i64, i64, i64)> =
+        sqlx::query_as(PLACE).bind(id.to_string()).fetch_optional(database.readers()).await.map_err(store_error)?;
     Ok(place.map(|(jobs, queued_steps, running_steps)| Place {
         jobs_ahead: count(jobs),
         steps_ahead: count(queued_steps) + count(running_steps),

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::connection::{Database, Write};
+use super::dialect::for_update_of_free;
 use super::error::store_error;
 use super::rows::{JobRow, job_id};
 use super::transition::{Ending, end, requeue};
@@ -27,11 +28,12 @@ impl Released {
 /// there are attempts left, failed otherwise.
 pub(super) async fn release_expired(write: &mut Write<'_>) -> Result<Released, StoreError> {
     let now = write.now;
-    let rows: Vec<JobRow> = sqlx::query_as("SELECT * FROM jobs WHERE state = 'running' AND lease_until <= ?")
-        .bind(now)
-        .fetch_all(write.connection())
-        .await
-        .map_err(store_error)?;
+    let rows: Vec<JobRow> =
+        sqlx::query_as(for_update_of_free!("SELECT * FROM jobs WHERE state = 'running' AND lease_until <= $1"))
+            .bind(now)
+            .fetch_all(write.connection())
+            .await
+            .map_err(store_error)?;
     let mut released = Released::default();
     for row in rows {
         let job = Job::try_from(row)?;
@@ -74,7 +76,7 @@ pub(super) async fn sweep(database: &Database) -> Result<u64, StoreError> {
 pub(super) async fn recover(database: &Database) -> Result<u64, StoreError> {
     let mut write = database.write().await?;
     let now = write.now;
-    sqlx::query("UPDATE jobs SET lease_until = ? WHERE state = 'running'")
+    sqlx::query("UPDATE jobs SET lease_until = $1 WHERE state = 'running'")
         .bind(now)
         .execute(write.connection())
         .await
@@ -89,11 +91,11 @@ pub(super) async fn purge(database: &Database, before: DateTime<Utc>, limit: u32
     let mut write = database.write().await?;
     let names: Vec<String> = sqlx::query_scalar(
         "DELETE FROM jobs WHERE id IN (
-             SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?)
+             SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < $1 ORDER BY finished_at LIMIT $2)
          RETURNING id",
     )
     .bind(before.timestamp_millis())
-    .bind(limit)
+    .bind(i64::from(limit))
     .fetch_all(write.connection())
     .await
     .map_err(store_error)?;
@@ -109,7 +111,7 @@ pub(super) async fn forget_keys(database: &Database, before: DateTime<Utc>) -> R
     let mut write = database.write().await?;
     let forgotten = sqlx::query(
         "UPDATE jobs SET idempotency_key = NULL, request_sha256 = NULL
-         WHERE idempotency_key IS NOT NULL AND created_at < ?",
+         WHERE idempotency_key IS NOT NULL AND created_at < $1",
     )
     .bind(before.timestamp_millis())
     .execute(write.connection())
@@ -124,7 +126,7 @@ pub(super) async fn ping(database: &Database) -> Result<(), StoreError> {
     sqlx::query("SELECT 1").execute(database.readers()).await.map_err(store_error)?;
     let mut write = database.write().await?;
     let now = write.now;
-    sqlx::query("INSERT INTO pings (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at")
+    sqlx::query("INSERT INTO pings (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at")
         .bind(now)
         .execute(write.connection())
         .await

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 use serde_json::json;
-use sqlx::SqliteConnection;
 
 use super::connection::{Database, Write};
+use super::dialect::Connection;
 use super::error::store_error;
 use super::rows::{from_json, to_json};
 use crate::jobs::store::{Event, StoreError};
@@ -25,7 +25,7 @@ pub(super) async fn append_state(write: &mut Write<'_>, job: &Job, why: Option<&
 /// Appends how far a job is.
 pub(super) async fn append_progress(write: &mut Write<'_>, id: JobId, progress: &Progress) -> Result<(), StoreError> {
     let sequence = append(write.connection(), id, "progress", progress).await?;
-    sqlx::query("DELETE FROM events WHERE job = ? AND sequence <= ? AND kind = 'progress'")
+    sqlx::query("DELETE FROM events WHERE job = $1 AND sequence <= $2 AND kind = 'progress'")
         .bind(id.to_string())
         .bind(sequence - KEPT_PROGRESS)
         .execute(write.connection())
@@ -35,15 +35,10 @@ pub(super) async fn append_progress(write: &mut Write<'_>, id: JobId, progress: 
 }
 
 /// Appends an event and answers its number.
-async fn append(
-    connection: &mut SqliteConnection,
-    id: JobId,
-    kind: &str,
-    data: &impl Serialize,
-) -> Result<i64, StoreError> {
+async fn append(connection: &mut Connection, id: JobId, kind: &str, data: &impl Serialize) -> Result<i64, StoreError> {
     sqlx::query_scalar(
         "INSERT INTO events (job, sequence, kind, data)
-         SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3 FROM events WHERE job = ?1
+         SELECT $1, coalesce(max(sequence), 0) + 1, $2, $3 FROM events WHERE job = $1
          RETURNING sequence",
     )
     .bind(id.to_string())
@@ -57,7 +52,7 @@ async fn append(
 /// The events of a job with numbers above `after`.
 pub(super) async fn list(database: &Database, id: JobId, after: i64) -> Result<Vec<Event>, StoreError> {
     let rows: Vec<(i64, String, String)> =
-        sqlx::query_as("SELECT sequence, kind, data FROM events WHERE job = ? AND sequence > ? ORDER BY sequence")
+        sqlx::query_as("SELECT sequence, kind, data FROM events WHERE job = $1 AND sequence > $2 ORDER BY sequence")
             .bind(id.to_string())
             .bind(after)
             .fetch_all(database.readers())

@@ -1,17 +1,17 @@
 //! New jobs, and requests that come twice.
 
-use sqlx::SqliteConnection;
-
-use super::connection::{Database, Write};
+use super::connection::{Database, Turn, Write};
+use super::dialect::Connection;
 use super::error::store_error;
 use super::events;
-use super::rows::{AT_ONCE, JobRow, count, integer, no_progress, to_json};
+use super::rows::{AT_ONCE, JobRow, count, from_attempts, integer, no_progress, to_json};
 use crate::jobs::Job;
 use crate::jobs::store::{Idempotency, NewJob, QueueLimits, StoreError, Submitted};
 
 /// Stores a job as queued, unless the request made one before or the queue is full.
 pub(super) async fn submit(database: &Database, job: NewJob, limits: QueueLimits) -> Result<Submitted, StoreError> {
     let mut write = database.write().await?;
+    write.take(Turn::Submission).await?;
     if let Some(idempotency) = &job.idempotency
         && let Some(earlier) = earlier(write.connection(), &job.caller, idempotency).await?
     {
@@ -20,7 +20,7 @@ pub(super) async fn submit(database: &Database, job: NewJob, limits: QueueLimits
     check_limits(write.connection(), &job.caller, limits).await?;
     let stored = Job::try_from(insert(&mut write, &job).await?)?;
     for (key, value) in &job.spec.labels {
-        sqlx::query("INSERT INTO labels (key, value, job) VALUES (?, ?, ?)")
+        sqlx::query("INSERT INTO labels (key, value, job) VALUES ($1, $2, $3)")
             .bind(key)
             .bind(value)
             .bind(job.id.to_string())
@@ -44,7 +44,7 @@ pub(super) async fn replay(
 }
 
 async fn earlier(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     caller: &str,
     idempotency: &Idempotency,
 ) -> Result<Option<Job>, StoreError> {
@@ -54,7 +54,7 @@ async fn earlier(
         #[sqlx(flatten)]
         job: JobRow,
     }
-    let earlier: Option<Earlier> = sqlx::query_as("SELECT * FROM jobs WHERE caller = ? AND idempotency_key = ?")
+    let earlier: Option<Earlier> = sqlx::query_as("SELECT * FROM jobs WHERE caller = $1 AND idempotency_key = $2")
         .bind(caller)
         .bind(&idempotency.key)
         .fetch_optional(connection)
@@ -69,9 +69,9 @@ async fn earlier(
     }
 }
 
-async fn check_limits(connection: &mut SqliteConnection, caller: &str, limits: QueueLimits) -> Result<(), StoreError> {
+async fn check_limits(connection: &mut Connection, caller: &str, limits: QueueLimits) -> Result<(), StoreError> {
     let unfinished: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM jobs WHERE caller = ? AND state IN ('queued', 'running')")
+        sqlx::query_scalar("SELECT count(*) FROM jobs WHERE caller = $1 AND state IN ('queued', 'running')")
             .bind(caller)
             .fetch_one(&mut *connection)
             .await
@@ -94,7 +94,7 @@ async fn insert(write: &mut Write<'_>, job: &NewJob) -> Result<JobRow, StoreErro
     sqlx::query_as(
         "INSERT INTO jobs (id, caller, state, priority, model, method, steps, max_attempts, created_at, run_after,
              idempotency_key, request_sha256, rerun_of, request_id, progress, inputs, spec)
-         VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
          RETURNING *",
     )
     .bind(job.id.to_string())
@@ -103,7 +103,7 @@ async fn insert(write: &mut Write<'_>, job: &NewJob) -> Result<JobRow, StoreErro
     .bind(&job.model)
     .bind(job.spec.attack.method())
     .bind(integer(job.steps))
-    .bind(job.max_attempts)
+    .bind(from_attempts(job.max_attempts))
     .bind(now)
     .bind(AT_ONCE)
     .bind(job.idempotency.as_ref().map(|idempotency| &idempotency.key))

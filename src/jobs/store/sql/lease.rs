@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::connection::{Database, Write};
+use super::dialect::for_update;
 use super::error::store_error;
 use super::events;
-use super::rows::{JobRow, milliseconds, to_json};
+use super::rows::{JobRow, from_attempts, milliseconds, to_json};
 use super::transition::{Ending, end, requeue};
 use crate::jobs::store::{Beat, Lease, StoreError};
 use crate::jobs::{Failure, Job, Outcome, Progress};
@@ -20,7 +21,7 @@ pub(super) async fn beat(
     let mut write = database.write().await?;
     let Some(job) = held(&mut write, lease).await? else { return Ok(Beat::Lost) };
     let lease_until = write.now.saturating_add(milliseconds(extend));
-    sqlx::query("UPDATE jobs SET lease_until = ?, progress = coalesce(?, progress) WHERE id = ?")
+    sqlx::query("UPDATE jobs SET lease_until = $1, progress = coalesce($2, progress) WHERE id = $3")
         .bind(lease_until)
         .bind(progress.map(to_json).transpose()?)
         .bind(job.id.to_string())
@@ -82,7 +83,7 @@ pub(super) async fn hand_back(database: &Database, lease: &Lease) -> Result<bool
     if job.cancel_requested {
         end(&mut write, job.id, Ending::Cancelled).await?;
     } else {
-        sqlx::query("UPDATE jobs SET max_attempts = max_attempts + 1 WHERE id = ?")
+        sqlx::query("UPDATE jobs SET max_attempts = max_attempts + 1 WHERE id = $1")
             .bind(job.id.to_string())
             .execute(write.connection())
             .await
@@ -95,13 +96,14 @@ pub(super) async fn hand_back(database: &Database, lease: &Lease) -> Result<bool
 
 /// The job, if the lease is still the one that it is run under.
 async fn held(write: &mut Write<'_>, lease: &Lease) -> Result<Option<Job>, StoreError> {
-    let row: Option<JobRow> =
-        sqlx::query_as("SELECT * FROM jobs WHERE id = ? AND worker = ? AND attempt = ? AND state = 'running'")
-            .bind(lease.id.to_string())
-            .bind(&lease.worker)
-            .bind(lease.attempt)
-            .fetch_optional(write.connection())
-            .await
-            .map_err(store_error)?;
+    let row: Option<JobRow> = sqlx::query_as(for_update!(
+        "SELECT * FROM jobs WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running'"
+    ))
+    .bind(lease.id.to_string())
+    .bind(&lease.worker)
+    .bind(from_attempts(lease.attempt))
+    .fetch_optional(write.connection())
+    .await
+    .map_err(store_error)?;
     row.map(Job::try_from).transpose()
 }

@@ -1,0 +1,166 @@
+"""Two API processes and three workers share jobs; workers are killed, the database is restarted, and all jobs are counted."""
+
+import argparse
+import hashlib
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from .processes import Process
+from .servers import S3, Postgres, wait
+
+IMAGE, MASK = Path("samples/images/lungs.png"), Path("samples/masks/lungs.png")
+QUICK = {"prompt": "lungs", "attack": {"method": "fgsm"},
+         "budget": {"norm": "linf", "epsilon": {"value": 4, "unit": "pixel255"}}}
+LONG = QUICK | {"attack": {"method": "pgd", "steps": 1000}}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="replicas", description=__doc__)
+    parser.add_argument("--program", type=Path, required=True)
+    parser.add_argument("--jobs", type=int, default=60, help="short attacks that are submitted in turn to both API processes")
+    parser.add_argument("--kills", type=int, default=4, help="workers that are killed meanwhile")
+    parser.add_argument("--restarts", type=int, default=2, help="restarts of the database meanwhile")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="segprobe-replicas-"))
+    folder.chmod(0o755)
+    scene = None
+    try:
+        scene = Scene(folder, asked)
+        figures = scene.play()
+        print(json.dumps(figures, indent=1))
+    except BaseException:
+        for log in sorted(folder.glob("*.log")):
+            print(f"== {log.name}\n{log.read_text(errors='replace')[-3000:]}", file=sys.stderr)
+        raise
+    finally:
+        if scene:
+            scene.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def must(condition, why: str):
+    if not condition:
+        sys.exit(f"error: {why}")
+
+
+class Scene:
+    def __init__(self, folder: Path, asked):
+        self.asked, self.random = asked, random.Random(asked.seed)
+        self.postgres, self.s3, self.processes = None, None, []
+        self.postgres, self.s3 = Postgres(folder / "postgres"), S3(folder)
+        shared = (self.postgres, self.s3)
+        start = lambda role, name: self.processes.append(Process(asked.program, role, name, folder, shared))
+        for role, name in [("api", "api-1"), ("api", "api-2"), *(("worker", f"worker-{i}") for i in (1, 2, 3))]:
+            start(role, name)
+        self.apis, self.workers = self.processes[:2], self.processes[2:]
+        for process in self.processes:
+            process.ready()
+
+    def end(self):
+        for process in self.processes:
+            if process.process.poll() is None:
+                process.kill()
+        for server in (self.s3, self.postgres):
+            if server:
+                server.stop()
+
+    def play(self) -> dict:
+        wait("the workers' model", lambda: json.loads(self.apis[0].ask("/models")[1])["items"] or None)
+        wait("the workers' model", lambda: json.loads(self.apis[1].ask("/models")[1])["items"] or None)
+        self.segment()
+        self.cancel_across_processes()
+        began = time.monotonic()
+        names = [self.submit(i) for i in range(self.asked.jobs)]
+        self.disturb(names)
+        jobs = wait("the last job", lambda: self.all_ended(names), 60 + 5 * self.asked.jobs)
+        seconds = time.monotonic() - began
+        self.check(jobs)
+        self.drain()
+        attempts = [job["attempt"] for job in jobs]
+        return {"jobs": len(jobs), "seconds": round(seconds, 1), "kills": self.asked.kills,
+                "database_restarts": self.asked.restarts, "jobs_begun_more_than_once": sum(a > 1 for a in attempts),
+                "most_attempts": max(attempts)}
+
+    def segment(self):
+        """A process without models passes the question on."""
+        status, body = self.apis[0].ask("/segmentations", "POST", {"image": IMAGE, "spec": {"prompt": "lungs"}})
+        must(status == 200 and json.loads(body)["area_px"] > 0, f"a segmentation was answered {status}: {body[:300]}")
+
+    def submit(self, i: int, spec=QUICK) -> str:
+        """Tries until it is accepted; the key keeps a request whose answer was lost from making two jobs."""
+        api, key = self.apis[i % 2], f"job-{i}"
+        def accepted():
+            status, body = api.ask("/attacks", "POST", {"image": IMAGE, "mask": MASK, "spec": spec},
+                                   {"Idempotency-Key": key})
+            must(status < 500 or status == 503, f"a submission was answered {status}: {body[:300]}")
+            return json.loads(body)["id"] if status in (200, 202) else None
+        return wait("a submission", accepted)
+
+    def cancel_across_processes(self):
+        """One process takes the job, another one's worker runs it, a third one is asked to stop it."""
+        name = self.submit(-1, LONG)
+        state = lambda api: json.loads(api.ask(f"/attacks/{name}")[1])
+        wait("a job that runs", lambda: True if state(self.apis[0]).get("progress", {}).get("step", 0) > 1 else None)
+        began = time.monotonic()
+        status, body = self.apis[1].ask(f"/attacks/{name}/cancel", "POST")
+        must(status in (200, 202), f"the wish to cancel was answered {status}: {body[:300]}")
+        wait("the end of a cancelled job", lambda: True if state(self.apis[0])["state"] == "cancelled" else None)
+        must(time.monotonic() - began < 10, "a cancelled job went on for more than ten seconds")
+        status, events = self.apis[1].ask(f"/attacks/{name}/events")
+        must(status == 200 and b"cancelled" in events and b"progress" in events, f"events: {status} {events[:300]}")
+
+    def disturb(self, names: list[str]):
+        """Kills workers and restarts the database between them, while there is work to do."""
+        acts = ["kill"] * self.asked.kills + ["restart"] * self.asked.restarts
+        self.random.shuffle(acts)
+        for act in acts:
+            time.sleep(self.random.uniform(0.5, 2))
+            if act == "restart":
+                self.postgres.restart()
+                continue
+            worker = self.random.choice(self.workers)
+            worker.kill()
+            worker.start()
+
+    def all_ended(self, names: list[str]):
+        jobs = []
+        for i, name in enumerate(names):
+            status, body = self.apis[i % 2].ask(f"/attacks/{name}")
+            if status != 200:
+                return None
+            jobs.append(json.loads(body))
+            if jobs[-1]["state"] in ("queued", "running"):
+                time.sleep(0.5)
+                return None
+        return jobs
+
+    def check(self, jobs: list[dict]):
+        """Each job has one result, the same in all, and its files are whole whichever process is asked."""
+        for job in jobs:
+            must(job["state"] == "succeeded", f"{job['id']} {job['state']}: {job.get('failure')}")
+        must(len({job["id"] for job in jobs}) == self.asked.jobs, "two requests made one job")
+        sums = set()
+        for i, job in enumerate(jobs):
+            status, picture = self.apis[(i + 1) % 2].ask(f"/attacks/{job['id']}/artifacts/adversarial.png")
+            must(status == 200, f"a file was answered {status}")
+            sums.add(hashlib.sha256(picture).hexdigest())
+        must(len(sums) == 1, f"the same request gave {len(sums)} different files")
+
+    def drain(self):
+        """A worker that is asked to end hands its job back, and another one ends it."""
+        name = self.submit(10**6, LONG | {"attack": {"method": "pgd", "steps": 60}})
+        job = lambda: json.loads(self.apis[0].ask(f"/attacks/{name}")[1])
+        wait("a job that runs", lambda: True if job().get("progress", {}).get("step", 0) > 1 else None)
+        for worker in self.workers[1:]:
+            worker.stop()
+        wait("a job that was handed over", lambda: True if job()["state"] == "succeeded" else None, 120)
+
+
+if __name__ == "__main__":
+    main()
