@@ -1,6 +1,6 @@
 //! `segprobe health`: whether a server on this machine lives, for container runtimes that ask by a command.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,8 +46,12 @@ pub fn run(args: &HealthArgs) -> Result<()> {
 
 /// An address that is listened on, as it is reached from this machine.
 fn here(listen: SocketAddr) -> SocketAddr {
-    let everywhere = listen.ip().is_unspecified();
-    SocketAddr::new(if everywhere { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() }, listen.port())
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }
 
 #[cfg(test)]
@@ -57,6 +61,7 @@ mod tests {
     #[test]
     fn a_server_on_all_addresses_is_asked_on_this_machine() {
         assert_eq!(here("0.0.0.0:8080".parse().unwrap()).to_string(), "127.0.0.1:8080");
+        assert_eq!(here("[::]:8080".parse().unwrap()).to_string(), "[::1]:8080");
         assert_eq!(here("10.0.0.1:80".parse().unwrap()).to_string(), "10.0.0.1:80");
     }
 

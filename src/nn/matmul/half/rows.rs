@@ -40,7 +40,11 @@ impl HalfRows {
                 let row = &x.data[i * x.row_stride..][..k];
                 match self.format {
                     Format::Bf16 => crate::nn::kernel::vectorised(RoundedBf16 { row, to }),
-                    Format::F16 => to.iter_mut().zip(row).for_each(|(to, x)| *to = Format::F16.rounded(*x)),
+                    Format::F16 => {
+                        let scale = power_of_two_above(row);
+                        let inverse = 1. / scale;
+                        to.iter_mut().zip(row).for_each(|(to, x)| *to = Format::F16.rounded(*x * inverse) * scale);
+                    }
                 }
             }
             return;
