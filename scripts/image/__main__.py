@@ -27,7 +27,8 @@ def main() -> int:
         image = build.image(program)
         wrong = _all({"what is in the image": lambda: build.complaints(image), "the image as a container": lambda: running.complaints(image)})
         print(build.sizes(image))
-    print(*wrong, sep="\n", file=sys.stderr)
+    for what in wrong:
+        print(what, file=sys.stderr)
     print(f"took {time.monotonic() - began:.0f} s")
     return 1 if wrong else 0
 

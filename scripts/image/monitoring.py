@@ -16,7 +16,7 @@ _CONFIG = DOCKER / "prometheus/prometheus.yml"
 _ALERTS = DOCKER / "prometheus/alerts.yml"
 _TESTS = Path(__file__).with_name("alerts_test.yaml")
 # What an operator has to find on the dashboard.
-_SHOWN = {
+SHOWN = {
     "segprobe_queue_jobs",
     "segprobe_jobs_total",
     "segprobe_step_seconds_bucket",
@@ -47,7 +47,7 @@ def dashboard() -> list[str]:
     for title, query in queries:
         found += [f"{title}: there is no variable {name}" for name in re.findall(r"\$(\w+)", query) if name not in {*variables, "__rate_interval"}]
     shown = {name for _, query in queries for name in _series(query)}
-    found += [f"no panel shows {name}" for name in sorted(_SHOWN - shown)]
+    found += [f"no panel shows {name}" for name in sorted(SHOWN - shown)]
     return found + _unknown(queries) + _language([query for _, query in queries])
 
 

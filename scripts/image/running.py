@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .build import STORE, config
-from .project import DATA, ROOT, USER
+from .monitoring import SHOWN
+from .project import DATA, ROOT, USER, metrics
 
 _PODMAN = ["podman", *STORE, "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
 _NAME = "segprobe-check"
@@ -33,7 +34,7 @@ def complaints(image: str) -> list[str]:
         try:
             if not container.serves():
                 return [f"it does not get ready:\n{container.log()}"]
-            wrong = [*_process(container), *_health(container, config(image)), *_readme(container), *_writes(container)]
+            wrong = [*_process(container), *_health(container, config(image)), *_readme(container), *_metrics(container), *_writes(container)]
             return [*wrong, *_end(container)]
         finally:
             _podman("rm", "--force", "--volumes", "--time", "0", _NAME)
@@ -71,6 +72,13 @@ class Container:
     def execute(self, *command: str) -> subprocess.CompletedProcess:
         """A program of the container, in it."""
         return subprocess.run([*_PODMAN, "exec", _NAME, *command], capture_output=True, text=True, check=False)
+
+    def key(self, scope: str) -> str:
+        """A new API key, made as the service's operator makes one."""
+        made = self.execute("segprobe", "keys", "create", "--caller", "image-check", "--scope", scope)
+        if made.returncode != 0:
+            raise SystemExit(f"error: no key can be made in the container: {made.stderr}")
+        return made.stdout.strip()
 
     def log(self) -> str:
         done = subprocess.run([*_PODMAN, "logs", _NAME], capture_output=True, text=True, check=False)
@@ -120,15 +128,21 @@ def _readme(container: Container) -> Iterator[str]:
     refused = json.loads(container.inside("bash", "-c", request).stdout)
     if refused.get("status") != 401:
         yield f"without a key it answers {refused}"
-    made = container.execute("segprobe", "keys", "create", "--caller", "image-check", "--scope", "runner")
-    if made.returncode != 0:
-        raise SystemExit(f"error: no key can be made in the container: {made.stderr}")
-    (container.folder / ".curlrc").write_text(f'header = "Authorization: Bearer {made.stdout.strip()}"\n')
+    (container.folder / ".curlrc").write_text(f'header = "Authorization: Bearer {container.key("runner")}"\n')
     answer = json.loads(container.inside("bash", "-c", request).stdout)
     if answer.get("state") != "succeeded" or not answer["scores"]["adversarial_dsc"] < answer["scores"]["clean_dsc"]:
         yield f"the README's request gives {json.dumps(answer)[:400]}"
     else:
         print(f"README's request: DSC {answer['scores']['clean_dsc']:.3f} to {answer['scores']['adversarial_dsc']:.3f}")
+
+
+def _metrics(container: Container) -> Iterator[str]:
+    """What the dashboard shows, as Prometheus gets it once an attack has run."""
+    # -q: without the key of the others, which may do more
+    request = ["curl", "-q", "-sS", "-H", f"Authorization: Bearer {container.key('reader')}", "http://127.0.0.1:8080/metrics"]
+    served = set(re.findall(r"^(segprobe_\w+)", container.inside(*request).stdout, re.MULTILINE))
+    yield from (f"/metrics has no {name}" for name in sorted(SHOWN - served))
+    yield from (f"/metrics has {name}, which the sources do not name" for name in sorted(served - metrics()))
 
 
 def _writes(container: Container) -> Iterator[str]:
