@@ -1,8 +1,8 @@
 //! Where jobs are kept, and the rules by which they change hands.
 //!
 //! [`JobStore`] is a trait because a single machine and a cluster need different databases; the conformance
-//! suite says what both have to do. Most statements are understood by both; they are in the folder `sql`, whose files
-//! are modules of `sqlite` and of `postgres`, where connections, errors and the few statements that differ are.
+//! suite says what both have to do. Most statements are understood by both; they are in the module `sql`, which is
+//! below `sqlite` and again below `postgres`, where connections, errors and the few statements that differ are.
 //!
 //! Rules that hold for all:
 //!
@@ -203,6 +203,11 @@ pub struct Counts {
     pub succeeded: u64,
     pub failed: u64,
     pub cancelled: u64,
+}
+
+/// Tells those who wait that a job has changed.
+fn note_change(changes: &tokio::sync::watch::Sender<u64>) {
+    changes.send_modify(|count| *count = count.wrapping_add(1));
 }
 
 /// Keeps jobs. Every change of state also appends a `state` event with `{"state", "attempt", "failure"?}` in the

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::dialect::clock;
 use super::error::{opening, store_error};
 use super::notice;
-use crate::jobs::store::StoreError;
+use super::sql::Turn;
+use crate::jobs::store::{StoreError, note_change};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/jobs/store/postgres/migrations");
 
@@ -20,6 +21,8 @@ pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/jobs/store/postgres
 const POOL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections of a process.
 const CONNECTIONS: u32 = 8;
+/// The first half of the names of our advisory locks: "segp".
+const LOCKS: i32 = 0x7365_6770;
 
 /// The database. Clones are the same.
 #[derive(Debug, Clone)]
@@ -28,20 +31,6 @@ pub(super) struct Database {
     /// Who this process is in what it tells others; new with each start.
     process: Uuid,
     changes: watch::Sender<u64>,
-}
-
-/// What is done by one transaction at a time, in all processes.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Turn {
-    /// Counts what waits, and adds to it.
-    Submission = 0,
-    /// Finds out whose turn it is, and changes it.
-    Claim = 1,
-}
-
-impl Turn {
-    /// The first half of an advisory lock's name: "segp".
-    const LOCKS: i32 = 0x7365_6770;
 }
 
 impl Database {
@@ -65,6 +54,20 @@ impl Database {
     /// Begins to write.
     pub(super) async fn write(&self) -> Result<Write<'_>, StoreError> {
         let mut transaction = self.pool.begin().await.map_err(store_error)?;
+        let now = now(&mut transaction).await?;
+        Ok(Write { database: self, transaction, now })
+    }
+
+    /// Begins to write after those who do the same, and lets nobody else do it until the end.
+    pub(super) async fn write_in_turn(&self, turn: Turn) -> Result<Write<'_>, StoreError> {
+        let mut transaction = self.pool.begin().await.map_err(store_error)?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
+            .bind(LOCKS)
+            .bind(turn as i32)
+            .execute(&mut *transaction)
+            .await
+            .map_err(store_error)?;
+        // a statement of its own: the time at which the turn came
         let now = now(&mut transaction).await?;
         Ok(Write { database: self, transaction, now })
     }
@@ -100,24 +103,12 @@ impl Write<'_> {
         &mut self.transaction
     }
 
-    /// Waits for those who do the same, and lets nobody else do it until the end.
-    pub(super) async fn take(&mut self, turn: Turn) -> Result<(), StoreError> {
-        sqlx::query("SELECT pg_advisory_xact_lock($1, $2)")
-            .bind(Turn::LOCKS)
-            .bind(turn as i32)
-            .execute(self.connection())
-            .await
-            .map_err(store_error)?;
-        self.now = now(&mut self.transaction).await?;
-        Ok(())
-    }
-
     /// Makes a change durable and tells those who wait for one.
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         let database = self.database;
         notice::tell(self.connection(), database.process).await?;
         self.commit_quietly().await?;
-        database.changes.send_modify(|count| *count = count.wrapping_add(1));
+        note_change(&database.changes);
         Ok(())
     }
 

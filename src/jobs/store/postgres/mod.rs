@@ -9,40 +9,15 @@ mod connection;
 mod dialect;
 mod error;
 mod notice;
-
-// The statements, which both databases understand: see the folder above them.
-#[path = "../sql/announcements.rs"]
-mod announcements;
-#[path = "../sql/cancel.rs"]
-mod cancel;
-#[path = "../sql/claim.rs"]
-mod claim;
-#[path = "../sql/events.rs"]
-mod events;
-#[path = "../sql/keys.rs"]
-mod keys;
-#[path = "../sql/lease.rs"]
-mod lease;
-#[path = "../sql/list.rs"]
-mod list;
-#[path = "../sql/maintenance.rs"]
-mod maintenance;
-#[path = "../sql/rows.rs"]
-mod rows;
-#[path = "../sql/store.rs"]
-mod store;
-#[path = "../sql/submit.rs"]
-mod submit;
-#[path = "../sql/transition.rs"]
-mod transition;
-
+#[path = "../sql/mod.rs"]
+mod sql;
 #[cfg(test)]
 mod tests;
 
 use super::StoreError;
 use connection::Database;
 
-pub use store::Store as PostgresStore;
+pub use sql::Store as PostgresStore;
 
 impl PostgresStore {
     /// Connects to a database, `postgres://user@host/database`, and brings its tables up to date; of several processes

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::error::store_error;
-use crate::jobs::store::StoreError;
+use crate::jobs::store::{StoreError, note_change};
 
 const CHANNEL: &str = "segprobe_jobs";
 /// Between two attempts to listen.
@@ -35,7 +35,7 @@ pub(super) async fn listen(pool: PgPool, process: Uuid, changes: watch::Sender<u
                     None => match connect(&pool).await {
                         Ok(connected) => {
                             // what was told meanwhile was not heard
-                            changes.send_modify(|count| *count = count.wrapping_add(1));
+                            note_change(&changes);
                             listener = Some(connected);
                             continue;
                         }
@@ -65,7 +65,7 @@ async fn count(mut listener: PgListener, process: Uuid, changes: &watch::Sender<
     let own = process.to_string();
     while let Some(told) = listener.try_recv().await? {
         if told.payload() != own {
-            changes.send_modify(|count| *count = count.wrapping_add(1));
+            note_change(changes);
         }
     }
     Ok(())

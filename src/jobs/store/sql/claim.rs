@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use super::connection::{Database, Turn, Write};
-use super::dialect::{HIGHEST_PRIORITY, NEXT_JOB};
+use super::Turn;
+use super::connection::{Database, Write};
+use super::dialect::models;
 use super::error::store_error;
 use super::rows::{milliseconds, to_json};
 use super::{maintenance, transition};
@@ -20,8 +21,7 @@ pub(super) async fn claim(
     models: &[String],
     lease: Duration,
 ) -> Result<Option<(Job, Lease)>, StoreError> {
-    let mut write = database.write().await?;
-    write.take(Turn::Claim).await?;
+    let mut write = database.write_in_turn(Turn::Claim).await?;
     let released = maintenance::release_expired(&mut write).await?;
     let models = to_json(&models)?;
     let job = loop {
@@ -46,20 +46,47 @@ pub(super) async fn claim(
 /// The name of the next job of the models, which are a JSON list.
 async fn next(write: &mut Write<'_>, models: &str) -> Result<Option<String>, StoreError> {
     let now = write.now;
-    let priority: Option<i32> = sqlx::query_scalar(HIGHEST_PRIORITY)
-        .bind(models)
-        .bind(now)
-        .fetch_one(write.connection())
-        .await
-        .map_err(store_error)?;
+    let priority: Option<i32> = sqlx::query_scalar(concat!(
+        "SELECT max((SELECT priority FROM jobs
+             WHERE state = 'queued' AND model = models.value AND run_after <= $2
+             ORDER BY priority DESC LIMIT 1))
+         FROM ",
+        models!()
+    ))
+    .bind(models)
+    .bind(now)
+    .fetch_one(write.connection())
+    .await
+    .map_err(store_error)?;
     let Some(priority) = priority else { return Ok(None) };
-    sqlx::query_scalar(NEXT_JOB)
-        .bind(models)
-        .bind(priority)
-        .bind(now)
-        .fetch_optional(write.connection())
-        .await
-        .map_err(store_error)
+    sqlx::query_scalar(concat!(
+        "WITH RECURSIVE waiting (model, caller) AS (
+             SELECT models.value, (SELECT caller FROM jobs
+                 WHERE state = 'queued' AND model = models.value AND priority = $2 AND run_after <= $3
+                 ORDER BY caller LIMIT 1)
+             FROM ",
+        models!(),
+        "
+             UNION ALL
+             SELECT waiting.model, (SELECT caller FROM jobs
+                 WHERE state = 'queued' AND model = waiting.model AND priority = $2 AND caller > waiting.caller
+                     AND run_after <= $3
+                 ORDER BY caller LIMIT 1)
+             FROM waiting WHERE waiting.caller IS NOT NULL)
+         SELECT (SELECT id FROM jobs
+             WHERE state = 'queued' AND model = waiting.model AND priority = $2 AND caller = waiting.caller
+                 AND run_after <= $3
+             ORDER BY id LIMIT 1) AS oldest
+         FROM waiting LEFT JOIN callers ON callers.name = waiting.caller
+         WHERE waiting.caller IS NOT NULL
+         ORDER BY coalesce(callers.served, 0), oldest LIMIT 1"
+    ))
+    .bind(models)
+    .bind(priority)
+    .bind(now)
+    .fetch_optional(write.connection())
+    .await
+    .map_err(store_error)
 }
 
 /// Puts a caller behind all others.

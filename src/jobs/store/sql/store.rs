@@ -16,7 +16,7 @@ use crate::jobs::{Failure, Job, JobId, Outcome, Progress};
 
 /// Jobs and API keys in one database. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct Store(pub(super) Database);
+pub struct Store(pub(in super::super) Database);
 
 impl Store {
     /// The database, for what else is kept in it.

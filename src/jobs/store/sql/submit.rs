@@ -1,6 +1,7 @@
 //! New jobs, and requests that come twice.
 
-use super::connection::{Database, Turn, Write};
+use super::Turn;
+use super::connection::{Database, Write};
 use super::dialect::Connection;
 use super::error::store_error;
 use super::events;
@@ -10,8 +11,7 @@ use crate::jobs::store::{Idempotency, NewJob, QueueLimits, StoreError, Submitted
 
 /// Stores a job as queued, unless the request made one before or the queue is full.
 pub(super) async fn submit(database: &Database, job: NewJob, limits: QueueLimits) -> Result<Submitted, StoreError> {
-    let mut write = database.write().await?;
-    write.take(Turn::Submission).await?;
+    let mut write = database.write_in_turn(Turn::Submission).await?;
     if let Some(idempotency) = &job.idempotency
         && let Some(earlier) = earlier(write.connection(), &job.caller, idempotency).await?
     {

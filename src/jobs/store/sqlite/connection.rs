@@ -16,7 +16,8 @@ use tokio::sync::watch;
 
 use super::dialect::clock;
 use super::error::{is_busy, opening, store_error};
-use crate::jobs::store::StoreError;
+use super::sql::Turn;
+use crate::jobs::store::{StoreError, note_change};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/jobs/store/sqlite/migrations");
 
@@ -33,15 +34,6 @@ pub(super) struct Database {
     readers: SqlitePool,
     writer: SqlitePool,
     changes: watch::Sender<u64>,
-}
-
-/// What is done by one transaction at a time, in all processes.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Turn {
-    /// Counts what waits, and adds to it.
-    Submission,
-    /// Finds out whose turn it is, and changes it.
-    Claim,
 }
 
 impl Database {
@@ -85,6 +77,14 @@ impl Database {
         Ok(Write { transaction, now, changes: &self.changes })
     }
 
+    /// Begins to write when it is its turn, which it is at once: whoever writes is alone.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(super) async fn write_in_turn(&self, _: Turn) -> Result<Write<'_>, StoreError> {
+        self.write().await
+    }
+
     /// The connections that read.
     pub(super) fn readers(&self) -> &SqlitePool {
         &self.readers
@@ -116,16 +116,11 @@ impl Write<'_> {
         &mut self.transaction
     }
 
-    /// Its turn came when it began: whoever writes is alone.
-    pub(super) async fn take(&mut self, _: Turn) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     /// Makes a change durable and tells those who wait for one.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         let changes = self.changes;
         self.commit_quietly().await?;
-        changes.send_modify(|count| *count = count.wrapping_add(1));
+        note_change(changes);
         Ok(())
     }
 

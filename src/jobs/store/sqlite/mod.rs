@@ -6,33 +6,8 @@
 mod connection;
 mod dialect;
 mod error;
-
-// The statements, which both databases understand: see the folder above them.
-#[path = "../sql/announcements.rs"]
-mod announcements;
-#[path = "../sql/cancel.rs"]
-mod cancel;
-#[path = "../sql/claim.rs"]
-mod claim;
-#[path = "../sql/events.rs"]
-mod events;
-#[path = "../sql/keys.rs"]
-mod keys;
-#[path = "../sql/lease.rs"]
-mod lease;
-#[path = "../sql/list.rs"]
-mod list;
-#[path = "../sql/maintenance.rs"]
-mod maintenance;
-#[path = "../sql/rows.rs"]
-mod rows;
-#[path = "../sql/store.rs"]
-mod store;
-#[path = "../sql/submit.rs"]
-mod submit;
-#[path = "../sql/transition.rs"]
-mod transition;
-
+#[path = "../sql/mod.rs"]
+mod sql;
 #[cfg(test)]
 mod tests;
 
@@ -41,7 +16,7 @@ use std::path::Path;
 use super::StoreError;
 use connection::Database;
 
-pub use store::Store as SqliteStore;
+pub use sql::Store as SqliteStore;
 
 impl SqliteStore {
     /// The name of the file in the service's folder.
