@@ -2,7 +2,7 @@
 //!
 //! Every method is one transaction at the level READ COMMITTED. A transaction that changes a job locks its row first,
 //! so of two that meet the second sees what the first wrote. Submissions and claims concern more than one row (limits,
-//! whose turn it is): each kind goes one after another under an advisory lock ([`connection::Turn`]). Who waits for a
+//! whose turn it is): each kind goes one after another under an advisory lock ([`sql::Turn`]). Who waits for a
 //! change is told by `NOTIFY`, from whichever process it comes ([`notice`]).
 
 mod connection;

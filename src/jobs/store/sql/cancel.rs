@@ -3,6 +3,7 @@
 use super::connection::{Database, Write};
 use super::dialect::for_update;
 use super::error::store_error;
+use super::list;
 use super::rows::JobRow;
 use super::transition::{Ending, end};
 use crate::jobs::store::{Cancelled, Deleted, StoreError};
@@ -31,17 +32,19 @@ pub(super) async fn cancel(database: &Database, id: JobId) -> Result<Option<Canc
 /// Removes a job that has ended, with its events.
 pub(super) async fn delete(database: &Database, id: JobId) -> Result<Deleted, StoreError> {
     let mut write = database.write().await?;
-    let Some(job) = find(&mut write, id).await? else { return Ok(Deleted::Absent) };
-    if !job.state.is_final() {
-        return Ok(Deleted::NotFinal);
-    }
-    sqlx::query("DELETE FROM jobs WHERE id = $1")
+    // Its own condition rather than a look that takes the row: a transaction that ends without a change gives rows back
+    // a moment after the answer, and until then nobody could take a lost job away from its worker.
+    let deleted = sqlx::query("DELETE FROM jobs WHERE id = $1 AND finished_at IS NOT NULL")
         .bind(id.to_string())
         .execute(write.connection())
         .await
         .map_err(store_error)?;
-    write.commit().await?;
-    Ok(Deleted::Done)
+    if deleted.rows_affected() > 0 {
+        write.commit().await?;
+        return Ok(Deleted::Done);
+    }
+    drop(write);
+    Ok(if list::find(database, id).await?.is_some() { Deleted::NotFinal } else { Deleted::Absent })
 }
 
 async fn find(write: &mut Write<'_>, id: JobId) -> Result<Option<Job>, StoreError> {
