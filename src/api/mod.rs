@@ -103,25 +103,22 @@ impl FromRef<App> for Operations {
 
 /// The routes of a process that runs jobs and takes none: for its operator, and for processes that hold no models.
 pub fn worker_routes(app: App) -> Router {
-    let limit = usize::try_from(app.config.limits.body_bytes).unwrap_or(usize::MAX);
-    let router = OpenApiRouter::new().merge(health::routes()).merge(segmentations::routes());
-    let router: Router<App> = router.split_for_parts().0;
-    router
-        .fallback(problem::not_found)
-        .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(DefaultBodyLimit::max(limit))
-        .with_state(app)
+    let routes = OpenApiRouter::new().merge(health::routes()).merge(segmentations::routes());
+    finished(routes.into(), app)
 }
 
 /// All routes, and their description. The guard goes around them.
 pub fn routes(app: App) -> (Router, OpenApi) {
-    let limit = usize::try_from(app.config.limits.body_bytes).unwrap_or(usize::MAX);
     let (router, document) = document::router().split_for_parts();
-    let router = document::shown(router, &document)
-        .merge(console::router())
+    (finished(document::shown(router, &document).merge(console::router()), app), document)
+}
+
+/// Routes with what holds for all: answers to what is none, and the bound of a body.
+fn finished(routes: Router<App>, app: App) -> Router {
+    let limit = usize::try_from(app.config.limits.body_bytes).unwrap_or(usize::MAX);
+    routes
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(limit))
-        .with_state(app);
-    (router, document)
+        .with_state(app)
 }

@@ -129,8 +129,8 @@ async fn segment_image(State(app): State<App>, _runner: Runner, request: Request
     let mut parts = Parts::read(request, PICTURES).await?;
     let spec = SegmentationSpec::read(&parts.spec()?)?;
     let unknown = || Problem::invalid("/spec/model", "there is no such model: see GET /models");
-    let model = app.jobs.catalogue().find(spec.model.as_deref()).ok_or_else(unknown)?;
-    let Some(host) = app.jobs.hosts().find(Some(&model.name)).cloned() else {
+    let Some(host) = app.jobs.hosts().find(spec.model.as_deref()).cloned() else {
+        let model = app.jobs.catalogue().find(spec.model.as_deref()).ok_or_else(unknown)?;
         let (headers, body) = copy.ok_or_else(unknown)?;
         return elsewhere::ask(&app.peers, &model, "/segmentations", (&headers, body)).await;
     };

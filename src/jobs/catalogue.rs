@@ -4,7 +4,7 @@
 //! reads the announcements: it needs neither weights nor a device, and it goes on to accept jobs while no worker is
 //! there to run them.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -59,14 +59,18 @@ impl Offered {
 
 /// All models that requests may name; clones are the same.
 #[derive(Debug, Clone)]
-pub enum Catalogue {
-    /// Those of this process.
-    Held(Hosts),
-    /// Those of this process, if it holds any, and those that workers have announced.
-    Shared { held: Hosts, others: Arc<RwLock<Vec<Arc<Offered>>>> },
+pub struct Catalogue {
+    held: Hosts,
+    /// Those that workers have announced, as far as anybody follows them.
+    announced: Arc<RwLock<Vec<Arc<Offered>>>>,
 }
 
 impl Catalogue {
+    /// The models of this process and no others.
+    pub fn of(held: Hosts) -> Self {
+        Self { held, announced: Arc::default() }
+    }
+
     /// The models of this process and those that others have announced, followed until the shutdown.
     ///
     /// # Errors
@@ -76,12 +80,12 @@ impl Catalogue {
         held: Hosts,
         shutdown: CancellationToken,
     ) -> Result<Self, StoreError> {
-        let others = Arc::new(RwLock::new(announced(&*store).await?));
-        let catalogue = Self::Shared { held, others: others.clone() };
+        let catalogue = Self { held, announced: Arc::new(RwLock::new(announced(&*store).await?)) };
+        let models = catalogue.announced.clone();
         tokio::spawn(async move {
             while shutdown.run_until_cancelled(tokio::time::sleep(ANNOUNCE_EVERY)).await.is_some() {
                 match announced(&*store).await {
-                    Ok(found) => *others.write().unwrap_or_else(PoisonError::into_inner) = found,
+                    Ok(found) => *models.write().unwrap_or_else(PoisonError::into_inner) = found,
                     Err(error) => tracing::warn!(%error, "the models of the workers cannot be read"),
                 }
             }
@@ -91,21 +95,31 @@ impl Catalogue {
 
     /// All of them, the default first.
     pub fn all(&self) -> Vec<Arc<Offered>> {
-        let here = |hosts: &Hosts| hosts.all().iter().map(|host| Arc::new(Offered::of(host, None))).collect();
-        match self {
-            Self::Held(hosts) => here(hosts),
-            Self::Shared { held, others } => {
-                let mut all: Vec<Arc<Offered>> = here(held);
-                let others = others.read().unwrap_or_else(PoisonError::into_inner);
-                all.extend(others.iter().filter(|model| held.find(Some(&model.name)).is_none()).cloned());
-                all
-            }
-        }
+        let mut all: Vec<_> = self.held.all().iter().map(|host| Arc::new(Offered::of(host, None))).collect();
+        all.extend(self.elsewhere().iter().filter(|model| self.held.find(Some(&model.name)).is_none()).cloned());
+        all
     }
 
     /// The model of that name, the default one without a name.
     pub fn find(&self, name: Option<&str>) -> Option<Arc<Offered>> {
-        self.all().into_iter().find(|model| name.is_none_or(|name| model.name == name))
+        let held = self.held.find(name).map(|host| Arc::new(Offered::of(host, None)));
+        held.or_else(|| self.find_elsewhere(name))
+    }
+
+    /// [`Offered::step_seconds`] of the model of that name, which is asked for with every look at a job.
+    pub(super) fn step_seconds(&self, name: &str) -> Option<f64> {
+        match self.held.find(Some(name)) {
+            Some(host) => host.step_seconds(),
+            None => self.find_elsewhere(Some(name))?.step_seconds,
+        }
+    }
+
+    fn find_elsewhere(&self, name: Option<&str>) -> Option<Arc<Offered>> {
+        self.elsewhere().iter().find(|model| name.is_none_or(|name| model.name == name)).cloned()
+    }
+
+    fn elsewhere(&self) -> RwLockReadGuard<'_, Vec<Arc<Offered>>> {
+        self.announced.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,7 +172,7 @@ mod tests {
     use crate::jobs::testing::{Service, config};
 
     fn elsewhere(others: Vec<Arc<Offered>>) -> Catalogue {
-        Catalogue::Shared { held: Hosts::none(), others: Arc::new(RwLock::new(others)) }
+        Catalogue { held: Hosts::none(), announced: Arc::new(RwLock::new(others)) }
     }
 
     fn models(catalogue: &Catalogue) -> Vec<(String, bool)> {

@@ -116,7 +116,7 @@ impl Jobs {
             State::Queued => self.store().place(job.id).await?,
             _ => None,
         };
-        let seconds = self.catalogue().find(Some(&job.model)).and_then(|model| model.step_seconds);
+        let seconds = self.catalogue().step_seconds(&job.model);
         Ok(Estimate::new(job, place, seconds))
     }
 

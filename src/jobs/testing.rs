@@ -119,7 +119,7 @@ impl Service {
         let artifacts = Artifacts::open(&folder.path().join("artifacts")).unwrap();
         let script = Arc::new(Script::default());
         let hosts = Hosts::new(vec![host(script.clone())]).unwrap();
-        let jobs = Jobs::new(store, artifacts, (hosts.clone(), Catalogue::Held(hosts)), &config);
+        let jobs = Jobs::new(store, artifacts, (hosts.clone(), Catalogue::of(hosts)), &config);
         Self { folder, jobs, config, script }
     }
 

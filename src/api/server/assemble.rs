@@ -38,7 +38,7 @@ pub(super) async fn assemble(config: Arc<Config>, metrics: Metrics, stop: Cancel
     let catalogue = if storage.is_shared() && role != Role::Worker {
         Catalogue::follow(store.clone(), hosts.clone(), stop.clone()).await.context("cannot read the models")?
     } else {
-        Catalogue::Held(hosts.clone())
+        Catalogue::of(hosts.clone())
     };
     let jobs = Jobs::new(store.clone(), artifacts.clone(), (hosts.clone(), catalogue), &config);
     let workers = Workers::start(jobs.clone(), &config, stop.clone());
