@@ -20,17 +20,5 @@ if [[ ! -x $tools/bin/helm ]]; then
     rm -rf "$fetched"
 fi
 
-if [[ ! -x $tools/bin/promtool ]]; then
-    fetched=$(mktemp -d -p "$tools")
-    (
-        cd "$fetched"
-        # as root, apt-get fetches as a user who may not write here
-        apt-get -o APT::Sandbox::User=root download -qq prometheus || {
-            apt-get update -qq
-            apt-get -o APT::Sandbox::User=root download -qq prometheus
-        }
-        dpkg-deb --extract prometheus_*.deb .
-    )
-    mv "$fetched/usr/bin/promtool" "$tools/bin/promtool"
-    rm -rf "$fetched"
-fi
+source scripts/promtool.sh
+fetch_promtool "$tools"

@@ -30,18 +30,5 @@ if [[ ! -e out/image/venv/complete ]]; then
     touch out/image/venv/complete
 fi
 
-# The package of Prometheus would start a server, and only one of its programs is wanted.
-if [[ ! -x out/image/bin/promtool ]]; then
-    fetched=$(mktemp -d -p out/image)
-    (
-        cd "$fetched"
-        # as root, apt-get fetches as a user who may not write here
-        apt-get -o APT::Sandbox::User=root download -qq prometheus || {
-            apt-get update -qq
-            apt-get -o APT::Sandbox::User=root download -qq prometheus
-        }
-        dpkg-deb --extract prometheus_*.deb .
-    )
-    mv "$fetched/usr/bin/promtool" out/image/bin/promtool
-    rm -rf "$fetched"
-fi
+source scripts/promtool.sh
+fetch_promtool out/image

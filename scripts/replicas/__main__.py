@@ -60,19 +60,18 @@ class Scene:
             start(role, name)
         self.apis, self.workers = self.processes[:2], self.processes[2:]
         for process in self.processes:
-            process.ready()
+            process.wait_until_ready()
 
     def end(self):
         for process in self.processes:
-            if process.process.poll() is None:
-                process.kill()
+            process.kill()
         for server in (self.s3, self.postgres):
             if server:
                 server.stop()
 
     def play(self) -> dict:
-        wait("the workers' model", lambda: json.loads(self.apis[0].ask("/models")[1])["items"] or None)
-        wait("the workers' model", lambda: json.loads(self.apis[1].ask("/models")[1])["items"] or None)
+        wait("the workers' model", lambda: self.apis[0].get("/models").json()["items"] or None)
+        wait("the workers' model", lambda: self.apis[1].get("/models").json()["items"] or None)
         self.segment()
         self.cancel_across_processes()
         began = time.monotonic()
@@ -89,31 +88,30 @@ class Scene:
 
     def segment(self):
         """A process without models passes the question on."""
-        status, body = self.apis[0].ask("/segmentations", "POST", {"image": IMAGE, "spec": {"prompt": "lungs"}})
-        must(status == 200 and json.loads(body)["area_px"] > 0, f"a segmentation was answered {status}: {body[:300]}")
+        answer = self.apis[0].post("/segmentations", {"image": IMAGE}, {"prompt": "lungs"})
+        must(answer.status == 200 and answer.json()["area_px"] > 0, f"a segmentation was answered {answer}")
 
     def submit(self, i: int, spec=QUICK) -> str:
         """Tries until it is accepted; the key keeps a request whose answer was lost from making two jobs."""
         api, key = self.apis[i % 2], f"job-{i}"
         def accepted():
-            status, body = api.ask("/attacks", "POST", {"image": IMAGE, "mask": MASK, "spec": spec},
-                                   {"Idempotency-Key": key})
-            must(status < 500 or status == 503, f"a submission was answered {status}: {body[:300]}")
-            return json.loads(body)["id"] if status in (200, 202) else None
+            answer = api.post("/attacks", {"image": IMAGE, "mask": MASK}, spec, {"Idempotency-Key": key})
+            must(answer.status < 500 or answer.status == 503, f"a submission was answered {answer}")
+            return answer.json()["id"] if answer.status in (200, 202) else None
         return wait("a submission", accepted)
 
     def cancel_across_processes(self):
         """One process takes the job, another one's worker runs it, a third one is asked to stop it."""
         name = self.submit(-1, LONG)
-        state = lambda api: json.loads(api.ask(f"/attacks/{name}")[1])
+        state = lambda api: api.get(f"/attacks/{name}").json()
         wait("a job that runs", lambda: True if state(self.apis[0]).get("progress", {}).get("step", 0) > 1 else None)
         began = time.monotonic()
-        status, body = self.apis[1].ask(f"/attacks/{name}/cancel", "POST")
-        must(status in (200, 202), f"the wish to cancel was answered {status}: {body[:300]}")
+        answer = self.apis[1].post(f"/attacks/{name}/cancel")
+        must(answer.status in (200, 202), f"the wish to cancel was answered {answer}")
         wait("the end of a cancelled job", lambda: True if state(self.apis[0])["state"] == "cancelled" else None)
         must(time.monotonic() - began < 10, "a cancelled job went on for more than ten seconds")
-        status, events = self.apis[1].ask(f"/attacks/{name}/events")
-        must(status == 200 and b"cancelled" in events and b"progress" in events, f"events: {status} {events[:300]}")
+        events = self.apis[1].get(f"/attacks/{name}/events")
+        must(events.status == 200 and b"cancelled" in events.body and b"progress" in events.body, f"events: {events}")
 
     def disturb(self, names: list[str]):
         """Kills workers and restarts the database between them, while there is work to do."""
@@ -126,15 +124,15 @@ class Scene:
                 continue
             worker = self.random.choice(self.workers)
             worker.kill()
-            worker.start()
+            worker.start(wait=False)
 
     def all_ended(self, names: list[str]):
         jobs = []
         for i, name in enumerate(names):
-            status, body = self.apis[i % 2].ask(f"/attacks/{name}")
-            if status != 200:
+            answer = self.apis[i % 2].get(f"/attacks/{name}")
+            if answer.status != 200:
                 return None
-            jobs.append(json.loads(body))
+            jobs.append(answer.json())
             if jobs[-1]["state"] in ("queued", "running"):
                 time.sleep(0.5)
                 return None
@@ -147,18 +145,18 @@ class Scene:
         must(len({job["id"] for job in jobs}) == self.asked.jobs, "two requests made one job")
         sums = set()
         for i, job in enumerate(jobs):
-            status, picture = self.apis[(i + 1) % 2].ask(f"/attacks/{job['id']}/artifacts/adversarial.png")
-            must(status == 200, f"a file was answered {status}")
-            sums.add(hashlib.sha256(picture).hexdigest())
+            picture = self.apis[(i + 1) % 2].get(f"/attacks/{job['id']}/artifacts/adversarial.png")
+            must(picture.status == 200, f"a file was answered {picture.status}")
+            sums.add(hashlib.sha256(picture.body).hexdigest())
         must(len(sums) == 1, f"the same request gave {len(sums)} different files")
 
     def drain(self):
         """A worker that is asked to end hands its job back, and another one ends it."""
         name = self.submit(10**6, LONG | {"attack": {"method": "pgd", "steps": 60}})
-        job = lambda: json.loads(self.apis[0].ask(f"/attacks/{name}")[1])
+        job = lambda: self.apis[0].get(f"/attacks/{name}").json()
         wait("a job that runs", lambda: True if job().get("progress", {}).get("step", 0) > 1 else None)
         for worker in self.workers[1:]:
-            worker.stop()
+            worker.terminate(patience_seconds=60)
         wait("a job that was handed over", lambda: True if job()["state"] == "succeeded" else None, 120)
 
 

@@ -2,20 +2,16 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from reliability.client import Gone
+from reliability.server import free_port
+
 NOBODY = 65534
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def wait(what: str, ready, seconds: float = 60):
@@ -25,7 +21,7 @@ def wait(what: str, ready, seconds: float = 60):
         try:
             if (found := ready()) is not None:
                 return found
-        except OSError:
+        except (OSError, Gone):
             pass
         time.sleep(0.05)
     raise TimeoutError(f"{what} is not ready after {seconds} s")
