@@ -3,10 +3,12 @@
 //! Scores are made for some rows at a time and never kept: the backward pass makes them again from
 //! the logarithm of each row's sum, which costs one product and saves `tokens * tokens` numbers a head.
 
-use crate::nn::buffers::{Buffered, Reused, with_scratch};
+use super::products::{Left, Made};
+use crate::nn::buffers::{Buffered, with_scratch};
 use crate::nn::gemm::View;
 use crate::nn::kernel::{Kernel, dot, largest, softmax_term, sum, vectorised};
-use crate::nn::matmul::{Lane, Packed, Right, Start, lanes, multiply, padded};
+use crate::nn::matmul::half::Format;
+use crate::nn::matmul::{Lane, Start, padded};
 
 /// Rows of scores at a time.
 const ROWS: usize = 64;
@@ -22,6 +24,8 @@ pub(super) struct Head<'a, T> {
     pub width: usize,
     /// Later tokens are hidden.
     pub causal: bool,
+    /// Factors of products are rounded to it; the softmax is not.
+    pub format: Option<Format>,
 }
 
 impl<T: Lane + Buffered> Head<'_, T> {
@@ -29,13 +33,14 @@ impl<T: Lane + Buffered> Head<'_, T> {
         T::of((self.width as f64).powf(-0.5))
     }
 
-    /// `x [tokens, width]` as a right operand: in place if its rows fill whole vectors.
-    fn right<'a>(&self, x: &'a [T], stride: usize, rows: usize, room: &'a mut Packed<T>) -> Right<'a, T> {
-        if self.width.is_multiple_of(lanes::<T>()) {
-            return Right::Rows { data: x, stride, k: rows, n: self.width };
-        }
-        room.fill(View::rows(x, stride), rows, self.width);
-        Right::Packed(room)
+    /// `[m, k]` as a left operand.
+    fn left<'a>(&self, x: View<'a, T>, size: (usize, usize)) -> Left<'a, T> {
+        Left::new(self.format, x, size)
+    }
+
+    /// `[k, n]` as a right operand.
+    fn right<'a>(&self, x: View<'a, T>, size: (usize, usize)) -> Made<'a, T> {
+        Made::new(self.format, x, size)
     }
 
     /// Number of tokens that token `i` sees.
@@ -47,17 +52,17 @@ impl<T: Lane + Buffered> Head<'_, T> {
     /// exponentials.
     pub fn forward(&self, out: &mut [T], log_sums: &mut [T]) {
         let (n, d, room) = (self.tokens, self.width, padded::<T>(self.tokens));
-        let [mut keys, mut values] = [Reused::default(), Reused::default()];
-        keys.fill(View::rows(self.k, self.stride).t(), d, n);
-        let values = self.right(self.v, self.stride, n, &mut values);
+        let keys = self.right(View::rows(self.k, self.stride).t(), (d, n));
+        let values = self.right(View::rows(self.v, self.stride), (n, d));
         with_scratch([ROWS.min(n) * room], |[scores]: [&mut [T]; 1]| {
             for first in (0..n).step_by(ROWS) {
                 let rows = ROWS.min(n - first);
-                let q = View::rows(&self.q[first * self.stride..], self.stride);
-                multiply(rows, q, Right::Packed(&keys), (scores, room), Start::Zero);
+                let q = self.left(View::rows(&self.q[first * self.stride..], self.stride), (rows, d));
+                keys.product(rows, &q, (scores, room), Start::Zero);
                 vectorised(Probabilities { head: self, first, scores, log_sums: &mut log_sums[first..first + rows] });
+                let probabilities = self.left(View::rows(scores, room), (rows, n));
                 let out = &mut out[first * d..(first + rows) * d];
-                multiply(rows, View::rows(scores, room), values, (out, d), Start::Zero);
+                values.product(rows, &probabilities, (out, d), Start::Zero);
             }
         });
     }
@@ -69,11 +74,9 @@ impl<T: Lane + Buffered> Head<'_, T> {
     /// arXiv 2307.08691, algorithm 2).
     pub fn backward(&self, log_sums: &[T], y: &[T], dy: &[T], dy_stride: usize, [dq, dk, dv]: [&mut [T]; 3]) {
         let (n, d, room) = (self.tokens, self.width, padded::<T>(self.tokens));
-        let [mut queries, mut gradients, mut room1, mut room2, mut room3] = std::array::from_fn(|_| Reused::default());
-        queries.fill(View::rows(self.q, self.stride).t(), d, n);
-        gradients.fill(View::rows(dy, dy_stride).t(), d, n);
-        let q = self.right(self.q, self.stride, n, &mut room1);
-        let dy_rows = self.right(dy, dy_stride, n, &mut room2);
+        let (q, dy_rows) = (View::rows(self.q, self.stride), View::rows(dy, dy_stride));
+        let (queries, gradients) = (self.right(q.t(), (d, n)), self.right(dy_rows.t(), (d, n)));
+        let (q, dy_rows) = (self.right(q, (n, d)), self.right(dy_rows, (n, d)));
         dq.fill(T::ZERO);
         let len = ROWS.min(n) * room;
         with_scratch([len, len, n], |[p, ds, along]: [&mut [T]; 3]| {
@@ -82,16 +85,16 @@ impl<T: Lane + Buffered> Head<'_, T> {
             }
             for first in (0..n).step_by(ROWS) {
                 let rows = ROWS.min(n - first);
-                let (k, v) = (&self.k[first * self.stride..], &self.v[first * self.stride..]);
-                multiply(rows, View::rows(k, self.stride), Right::Packed(&queries), (p, room), Start::Zero);
-                multiply(rows, View::rows(v, self.stride), Right::Packed(&gradients), (ds, room), Start::Zero);
+                let [k, v] = [self.k, self.v].map(|x| View::rows(&x[first * self.stride..], self.stride));
+                queries.product(rows, &self.left(k, (rows, d)), (p, room), Start::Zero);
+                gradients.product(rows, &self.left(v, (rows, d)), (ds, room), Start::Zero);
                 let (p, ds) = (&mut p[..rows * room], &mut ds[..rows * room]);
                 vectorised(ScoreGradients { head: self, first, log_sums, along, p, ds });
+                let (p, ds) = (View::rows(p, room), View::rows(ds, room));
                 let part = first * d..(first + rows) * d;
-                multiply(rows, View::rows(ds, room), q, (&mut dk[part.clone()], d), Start::Zero);
-                multiply(rows, View::rows(p, room), dy_rows, (&mut dv[part], d), Start::Zero);
-                let keys = self.right(k, self.stride, rows, &mut room3);
-                multiply(n, View::rows(ds, room).t(), keys, (dq, d), Start::Kept);
+                q.product(rows, &self.left(ds, (rows, n)), (&mut dk[part.clone()], d), Start::Zero);
+                dy_rows.product(rows, &self.left(p, (rows, n)), (&mut dv[part], d), Start::Zero);
+                self.right(k, (rows, d)).product(n, &self.left(ds.t(), (n, rows)), (dq, d), Start::Kept);
             }
         });
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::adapter::Bottleneck;
-use super::products::{product, with_left};
+use super::products::{Left, product};
 use crate::nn::Activation;
 use crate::nn::buffers::{Buffered, with_scratch};
 use crate::nn::frozen::Direction::{Backward, Forward};
@@ -91,18 +91,16 @@ impl<T: Lane + Buffered> Stack<'_, T> {
     fn apply(&self, layer: &Frozen<T>, x: &[T], out: &mut [T]) {
         let (inner, width) = (layer.inner(), layer.out());
         let part = Part { columns: 0..width, depth: 0..inner };
-        with_left(self.format, x, inner, |left| {
-            product(x.len() / inner, &left, (layer, Forward, part), (out, width), Start::Row(layer.bias()));
-        });
+        let left = Left::rows(self.format, x, inner);
+        product(x.len() / inner, &left, (layer, Forward, part), (out, width), Start::Row(layer.bias()));
     }
 
     /// `dx = start + dy W` for rows.
     fn pull_back(&self, layer: &Frozen<T>, dy: &[T], dx: &mut [T], start: Start<T>) {
         let (inner, width) = (layer.inner(), layer.out());
         let part = Part { columns: 0..inner, depth: 0..width };
-        with_left(self.format, dy, width, |left| {
-            product(dy.len() / width, &left, (layer, Backward, part), (dx, inner), start);
-        });
+        let left = Left::rows(self.format, dy, width);
+        product(dy.len() / width, &left, (layer, Backward, part), (dx, inner), start);
     }
 
     /// Queries, keys and values of rows.
@@ -145,23 +143,21 @@ impl<T: Lane + Buffered> Stack<'_, T> {
     fn mlp(&self, z: &[T], wide: &mut [T], y: &mut [T]) {
         let (w, inner) = (self.expand.inner(), self.expand.out());
         let rows = z.len() / w;
-        with_left(self.format, z, w, |z| {
-            for columns in steps::<T>(inner, WIDE_COLUMNS) {
-                let part = Part { columns: columns.clone(), depth: 0..w };
-                let start = Start::Row(&self.expand.bias()[columns.clone()]);
-                product(rows, &z, (&self.expand, Forward, part), (&mut wide[columns.start..], inner), start);
-                with_scratch([rows * columns.len()], |[active]: [&mut [T]; 1]| {
-                    for (to, from) in active.chunks_exact_mut(columns.len()).zip(wide.chunks_exact(inner)) {
-                        self.activation.apply(&from[columns.clone()], to);
-                    }
-                    let part = Part { columns: 0..w, depth: columns.clone() };
-                    let start = if columns.start == 0 { Start::Row(self.contract.bias()) } else { Start::Kept };
-                    with_left(self.format, active, columns.len(), |active| {
-                        product(rows, &active, (&self.contract, Forward, part), (y, w), start);
-                    });
-                });
-            }
-        });
+        let z = Left::rows(self.format, z, w);
+        for columns in steps::<T>(inner, WIDE_COLUMNS) {
+            let part = Part { columns: columns.clone(), depth: 0..w };
+            let start = Start::Row(&self.expand.bias()[columns.clone()]);
+            product(rows, &z, (&self.expand, Forward, part), (&mut wide[columns.start..], inner), start);
+            with_scratch([rows * columns.len()], |[active]: [&mut [T]; 1]| {
+                for (to, from) in active.chunks_exact_mut(columns.len()).zip(wide.chunks_exact(inner)) {
+                    self.activation.apply(&from[columns.clone()], to);
+                }
+                let part = Part { columns: 0..w, depth: columns.clone() };
+                let start = if columns.start == 0 { Start::Row(self.contract.bias()) } else { Start::Kept };
+                let active = Left::rows(self.format, active, columns.len());
+                product(rows, &active, (&self.contract, Forward, part), (y, w), start);
+            });
+        }
     }
 
     /// From the gradient of the block's output to those of the sum of `x` and the attention, `dx`, and of
@@ -203,22 +199,20 @@ impl<T: Lane + Buffered> Stack<'_, T> {
     fn mlp_pull_back(&self, dy: &[T], wide: &[T], dz: &mut [T], start: Start<T>) {
         let (w, inner) = (self.expand.inner(), self.expand.out());
         let rows = dy.len() / w;
-        with_left(self.format, dy, w, |dy| {
-            for columns in steps::<T>(inner, WIDE_COLUMNS) {
-                with_scratch([rows * columns.len()], |[du]: [&mut [T]; 1]| {
-                    let part = Part { columns: columns.clone(), depth: 0..w };
-                    product(rows, &dy, (&self.contract, Backward, part), (&mut *du, columns.len()), Start::Zero);
-                    for (du, u) in du.chunks_exact_mut(columns.len()).zip(wide.chunks_exact(inner)) {
-                        self.activation.pull_back(&u[columns.clone()], du);
-                    }
-                    let part = Part { columns: 0..w, depth: columns.clone() };
-                    let start = if columns.start == 0 { start } else { Start::Kept };
-                    with_left(self.format, du, columns.len(), |du| {
-                        product(rows, &du, (&self.expand, Backward, part), (dz, w), start);
-                    });
-                });
-            }
-        });
+        let dy = Left::rows(self.format, dy, w);
+        for columns in steps::<T>(inner, WIDE_COLUMNS) {
+            with_scratch([rows * columns.len()], |[du]: [&mut [T]; 1]| {
+                let part = Part { columns: columns.clone(), depth: 0..w };
+                product(rows, &dy, (&self.contract, Backward, part), (&mut *du, columns.len()), Start::Zero);
+                for (du, u) in du.chunks_exact_mut(columns.len()).zip(wide.chunks_exact(inner)) {
+                    self.activation.pull_back(&u[columns.clone()], du);
+                }
+                let part = Part { columns: 0..w, depth: columns.clone() };
+                let start = if columns.start == 0 { start } else { Start::Kept };
+                let du = Left::rows(self.format, du, columns.len());
+                product(rows, &du, (&self.expand, Backward, part), (dz, w), start);
+            });
+        }
     }
 
     /// Adds to `dx` what comes through queries, keys and values of rows `x`.

@@ -7,6 +7,7 @@ use super::layers::{KeptRows, Stack};
 use super::shape::Sizes;
 use crate::nn::buffers::{Buffer, Buffered, with_scratch};
 use crate::nn::matmul::Lane;
+use crate::nn::matmul::half::Format;
 
 /// What the backward pass needs of a forward pass.
 pub(super) struct Kept<T: Buffered> {
@@ -63,11 +64,12 @@ impl<T: Lane + Buffered> Kept<T> {
 }
 
 /// One head of `qkv`, whose rows are `[3, heads, head width]`.
-fn head<'a, T>(sizes: &Sizes, qkv: &'a [T], task: usize, causal: bool) -> Head<'a, T> {
+fn head<'a, T>(sizes: &Sizes, qkv: &'a [T], task: usize, (causal, format): (bool, Option<Format>)) -> Head<'a, T> {
     let (item, head) = (task / sizes.heads, task % sizes.heads);
     let stride = 3 * sizes.width;
     let part = |i: usize| &qkv[item * sizes.tokens * stride + i * sizes.width + head * sizes.head_width()..];
-    Head { q: part(0), k: part(1), v: part(2), stride, tokens: sizes.tokens, width: sizes.head_width(), causal }
+    let (tokens, width, format) = (sizes.tokens, sizes.head_width(), format.filter(|f| f.suits_activations()));
+    Head { q: part(0), k: part(1), v: part(2), stride, tokens, width, causal, format }
 }
 
 /// The block's output for `x` `[rows, width]`, and what [`backward`] needs.
@@ -78,7 +80,9 @@ pub(super) fn forward<T: Lane + Buffered>(stack: Stack<T>, sizes: &Sizes, causal
     kept.qkv.par_chunks_mut(task * 3 * w).zip(x_parts.clone()).for_each(|(qkv, x)| stack.project(x, qkv));
 
     let heads = kept.by_head.par_chunks_mut(sizes.head_len()).zip(kept.log_sums.par_chunks_mut(sizes.tokens));
-    heads.enumerate().for_each(|(i, (out, log_sums))| head(sizes, &kept.qkv, i, causal).forward(out, log_sums));
+    heads
+        .enumerate()
+        .for_each(|(i, (out, log_sums))| head(sizes, &kept.qkv, i, (causal, stack.format)).forward(out, log_sums));
 
     let mut y = vec![T::ZERO; rows * w];
     let (by_head, parts) = kept.rows(rows, task);
@@ -115,7 +119,7 @@ pub(super) fn backward<T: Lane + Buffered>(
         let (dk, dv) = rest.split_at_mut(len);
         let (item, number) = (i / sizes.heads, i % sizes.heads);
         let dy = &dheads[item * sizes.tokens * w + number * sizes.head_width()..];
-        head(sizes, &kept.qkv, i, causal).backward(log_sums, y, dy, w, [dq, dk, dv]);
+        head(sizes, &kept.qkv, i, (causal, stack.format)).backward(log_sums, y, dy, w, [dq, dk, dv]);
     });
 
     dx.par_chunks_mut(task * w).zip(x.par_chunks(task * w)).enumerate().for_each(|(i, (dx, x))| {

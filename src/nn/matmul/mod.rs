@@ -142,8 +142,10 @@ impl<T: Lane> WithSimd for Product<'_, T> {
             let within = all.len() * block / blocks..all.len() * (block + 1) / blocks;
             let depth = all.start + within.start..all.start + within.end;
             let start = if block == 0 { start } else { Start::Kept };
-            for panel in panels::<T>(n).filter(|panel| columns.contains(&panel.column)) {
+            let mut panels = panels::<T>(n).filter(|panel| columns.contains(&panel.column)).peekable();
+            while let Some(panel) = panels.next() {
                 let (right, right_stride) = b.panel(panel, depth.clone());
+                let next = panels.peek().map_or(right, |next| b.panel(*next, depth.clone()).0);
                 let column = panel.column - columns.start;
                 for tile in 0..tiles {
                     let rows = m * tile / tiles..m * (tile + 1) / tiles;
@@ -160,7 +162,8 @@ impl<T: Lane> WithSimd for Product<'_, T> {
                             Start::Row(row) => Start::Row(&row[column..]),
                             other => other,
                         },
-                        ahead: (tile, tiles),
+                        next,
+                        share: (tile, tiles),
                     }
                     .run(simd, rows.len(), panel.vectors);
                 }

@@ -28,8 +28,10 @@ pub(super) struct Tile<'a, T> {
     /// Columns that `out` has; the tile's others are computed and dropped.
     pub columns: usize,
     pub start: Start<'a, T>,
-    /// Which tile of how many share `right`: each fetches its part of the panel that comes next.
-    pub ahead: (usize, usize),
+    /// The panel that comes next.
+    pub next: &'a [T],
+    /// Which tile of how many share `right`: each fetches its part of the next panel.
+    pub share: (usize, usize),
 }
 
 impl<T: Lane> Tile<'_, T> {
@@ -53,7 +55,8 @@ impl<T: Lane> Tile<'_, T> {
 
     #[inline(always)]
     fn fixed<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
-        let Self { depth, left, left_strides, right, right_stride, out, out_stride, columns, start, ahead } = self;
+        let Self { depth, left, left_strides, right, right_stride, out, out_stride, columns, start, next, share } =
+            self;
         let width = VECTORS * T::lanes::<S>();
         let mut buffer = [T::ZERO; 8 * MOST_COLUMNS];
         let whole = columns == width;
@@ -94,7 +97,7 @@ impl<T: Lane> Tile<'_, T> {
                 }
             }
             let lefts: [*const T; ROWS] = std::array::from_fn(|i| left.as_ptr().add(i * left_strides.0));
-            let mut fetch = Fetch::new(right, (depth, width), ahead);
+            let mut fetch = Fetch::new(next, (depth, width), share);
             let mut step = 0;
             while step < depth {
                 let until = (step + fetch.every).min(depth);
@@ -133,10 +136,10 @@ struct Fetch {
 
 impl Fetch {
     #[inline(always)]
-    fn new<T>(right: &[T], (depth, width): (usize, usize), (tile, tiles): (usize, usize)) -> Self {
+    fn new<T>(panel: &[T], (depth, width): (usize, usize), (tile, tiles): (usize, usize)) -> Self {
         let size = depth * width * size_of::<T>();
         let share = size.div_ceil(tiles.max(1));
-        let next = right.as_ptr().cast::<i8>().wrapping_add(size + tile * share);
+        let next = panel.as_ptr().cast::<i8>().wrapping_add(tile * share);
         Self { next, every: (depth * 64 / share.max(1)).max(1) }
     }
 

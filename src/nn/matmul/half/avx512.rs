@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Format, HalfPacked, HalfRows};
+use super::{Format, HalfPacked, HalfRows, Panels};
 use crate::nn::matmul::{Part, Start};
 
 /// Rows of a tile.
@@ -31,22 +31,21 @@ struct Tile<'a> {
 /// `out = start + left right` in panels and tiles; sizes were checked by the caller.
 pub(super) fn multiply(
     left: &HalfRows,
-    (right, data, part): (&HalfPacked, &[u16], &Part),
+    (right, part): (&HalfPacked, &Part),
     (out, out_stride): (&mut [f32], usize),
     start: Start<f32>,
 ) {
     let format = left.format();
-    let (width, paired, words) = (format.panel_width(), format.paired(), left.width());
+    let (Panels { width, paired, .. }, words) = (right.panels(), left.width());
     let (m, tiles) = (left.len(), left.len().div_ceil(ROWS));
     let mut sums = [0f32; ROWS * COLUMNS];
-    for first in part.columns.clone().step_by(width) {
-        let panel = right.panel(data, first, part.depth.start / paired);
+    for (first, [panel, next]) in right.panels_of(part.columns.clone(), part.depth.start) {
         let columns = first - part.columns.start..(first + width).min(part.columns.end) - part.columns.start;
         let size = words * width * paired * 2;
         for tile in 0..tiles {
             let rows = m * tile / tiles..m * (tile + 1) / tiles;
             let row = |i: usize| (rows.start + i).min(rows.end - 1);
-            let ahead = panel.as_ptr().cast::<i8>().wrapping_add(size + size / tiles * tile);
+            let ahead = next.as_ptr().cast::<i8>().wrapping_add(size / tiles * tile);
             let left_rows = std::array::from_fn(|i| &left.words()[row(i) * words..][..words]);
             let tile = Tile { left: left_rows, right: panel, sums: &mut sums, ahead };
             let every = (words * 64 * tiles).div_ceil(size.max(1)).max(1);

@@ -1,76 +1,87 @@
 //! The left operand of a product with rounded factors.
 
-use super::Format;
+use super::{Format, Panels, Unit};
 use crate::nn::gemm::View;
+use crate::nn::kernel::{Kernel, vectorised};
 
-/// Rows of rounded numbers, in the order in which the kernels broadcast them.
+/// Rows of rounded numbers, in the order in which the kernels read them.
 #[derive(Debug)]
 pub(crate) struct HalfRows {
     format: Format,
+    unit: Unit,
+    m: usize,
     k: usize,
-    /// bf16: two neighbours of a row in a word, the earlier in its lower half. f16: each number twice.
+    /// bf16: two neighbours of a row in a word, the earlier in its lower half. f16: each number twice. For tiles, rows
+    /// end with zeros, and there are as many as fill tiles.
     words: Vec<u32>,
-    /// What a row's results are multiplied with.
+    /// What a row's results are multiplied with, in f16.
     scales: Vec<f32>,
     /// The same as f32, for processors without the instructions, and no words.
     rounded: Vec<f32>,
-    native: bool,
+}
+
+impl Default for HalfRows {
+    fn default() -> Self {
+        let (words, scales, rounded) = (Vec::new(), Vec::new(), Vec::new());
+        Self { format: Format::Bf16, unit: Unit::Plain, m: 0, k: 0, words, scales, rounded }
+    }
 }
 
 impl HalfRows {
-    /// Nothing yet.
-    pub fn new(format: Format) -> Self {
-        Self::with(format, format.is_native())
+    /// Takes `m` rows of `k` numbers, into the same memory if they fit. In f16, `x.column_stride` must be one.
+    pub fn fill(&mut self, x: View<f32>, (m, k): (usize, usize), format: Format) {
+        self.fill_for(x, (m, k), format, format.unit());
     }
 
-    pub(super) fn with(format: Format, native: bool) -> Self {
-        Self { format, k: 0, words: Vec::new(), scales: Vec::new(), rounded: Vec::new(), native }
-    }
-
-    /// Takes `m` rows of `k` numbers, `x.column_stride` of which must be one.
-    pub fn fill(&mut self, x: View<f32>, m: usize, k: usize) {
-        assert!(x.column_stride == 1, "rows of a product with rounded factors lie side by side");
+    pub(super) fn fill_for(&mut self, x: View<f32>, (m, k): (usize, usize), format: Format, unit: Unit) {
         x.check(m, k);
-        self.k = k;
-        if !self.native {
-            self.scales.clear();
-            self.scales.resize(m, 1.);
-            self.rounded.resize(m * k, 0.);
-            for (to, i) in self.rounded.chunks_exact_mut(k.max(1)).zip(0..m) {
-                let row = &x.data[i * x.row_stride..][..k];
-                match self.format {
-                    Format::Bf16 => crate::nn::kernel::vectorised(RoundedBf16 { row, to }),
-                    Format::F16 => {
-                        let scale = power_of_two_above(row);
-                        let inverse = 1. / scale;
-                        to.iter_mut().zip(row).for_each(|(to, x)| *to = Format::F16.rounded(*x * inverse) * scale);
-                    }
+        (self.m, self.k, self.format, self.unit) = (m, k, format, unit);
+        if unit == Unit::Plain {
+            return self.fill_plain(x);
+        }
+        let (width, room) = (self.width(), if unit == Unit::Tiles { m.next_multiple_of(16) } else { m });
+        self.words.resize(room * width, 0);
+        match format {
+            Format::Bf16 if x.row_stride == 1 && x.column_stride != 1 => {
+                columns_to_words(x, (m, k), &mut self.words, width)
+            }
+            Format::Bf16 => {
+                assert!(x.column_stride == 1, "rows of a product with rounded factors lie side by side");
+                vectorised(Bf16Rows { x, k, words: &mut self.words[..m * width], width });
+            }
+            Format::F16 => {
+                assert!(x.column_stride == 1, "rows of a product with rounded factors lie side by side");
+                self.scales.clear();
+                for (words, i) in self.words.chunks_exact_mut(width.max(1)).zip(0..m) {
+                    let row = &x.data[i * x.row_stride..][..k];
+                    let scale = power_of_two_above(row);
+                    vectorised(F16Row { row, words, inverse: 1. / scale });
+                    self.scales.push(scale);
                 }
             }
-            return;
         }
-        let width = self.width();
-        self.words.resize(m * width, 0);
-        self.scales.clear();
-        for (words, i) in self.words.chunks_exact_mut(width.max(1)).zip(0..m) {
-            let row = &x.data[i * x.row_stride..][..k];
-            self.scales.push(match self.format {
-                Format::Bf16 => {
-                    crate::nn::kernel::vectorised(Bf16Row { row, words });
-                    1.
-                }
+    }
+
+    fn fill_plain(&mut self, x: View<f32>) {
+        self.rounded.resize(self.m * self.k, 0.);
+        for (to, i) in self.rounded.chunks_exact_mut(self.k.max(1)).zip(0..self.m) {
+            let row = (0..self.k).map(|j| x.data[i * x.row_stride + j * x.column_stride]);
+            to.iter_mut().zip(row).for_each(|(to, x)| *to = x);
+            match self.format {
+                Format::Bf16 => vectorised(RoundBf16 { row: to }),
                 Format::F16 => {
-                    let scale = power_of_two_above(row);
-                    crate::nn::kernel::vectorised(F16Row { row, words, inverse: 1. / scale });
-                    scale
+                    let scale = power_of_two_above(to);
+                    let inverse = 1. / scale;
+                    to.iter_mut().for_each(|x| *x = Format::F16.rounded(*x * inverse) * scale);
                 }
-            });
+            }
         }
     }
 
     /// Words of a row.
     pub fn width(&self) -> usize {
-        self.k.div_ceil(self.format.paired())
+        let Panels { paired, whole, .. } = self.format.panels(self.unit);
+        self.k.next_multiple_of(whole) / paired
     }
 
     /// Numbers of a row.
@@ -80,24 +91,32 @@ impl HalfRows {
 
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.scales.len()
+        self.m
     }
 
     pub fn format(&self) -> Format {
         self.format
     }
 
+    pub(super) fn unit(&self) -> Unit {
+        self.unit
+    }
+
     pub fn words(&self) -> &[u32] {
         &self.words
     }
 
+    /// What the results of a row are multiplied with.
     pub fn scale(&self, row: usize) -> f32 {
-        self.scales[row]
+        match self.format {
+            Format::Bf16 => 1.,
+            Format::F16 => self.scales[row],
+        }
     }
 
     /// The rounded numbers `[m, k]`, if they are f32.
-    pub fn plain(&self) -> Option<&[f32]> {
-        (!self.native).then_some(&self.rounded)
+    pub(super) fn plain(&self) -> &[f32] {
+        &self.rounded
     }
 
     /// The rounded numbers `[m, k]`, scaled back.
@@ -106,7 +125,7 @@ impl HalfRows {
         let number = |at: usize| {
             let (row, column) = (at / self.k, at % self.k);
             match self.format {
-                _ if !self.native => self.rounded[at],
+                _ if self.unit == Unit::Plain => self.rounded[at],
                 Format::Bf16 => {
                     let word = self.words[row * self.width() + column / 2];
                     f32::from_bits(if column % 2 == 0 { word << 16 } else { word & 0xffff_0000 })
@@ -122,7 +141,7 @@ impl HalfRows {
 
 /// A power of two that is not below the largest number, or one if there is none.
 fn power_of_two_above(row: &[f32]) -> f32 {
-    let largest = crate::nn::kernel::vectorised(Largest { row });
+    let largest = vectorised(Largest { row });
     let exponent = (largest.to_bits() >> 23).clamp(32, 222) + 1;
     f32::from_bits(exponent << 23)
 }
@@ -131,7 +150,7 @@ struct Largest<'a> {
     row: &'a [f32],
 }
 
-impl crate::nn::kernel::Kernel for Largest<'_> {
+impl Kernel for Largest<'_> {
     type Output = f32;
     #[inline(always)]
     fn run(self) -> f32 {
@@ -153,34 +172,66 @@ fn upper_half(x: f32) -> u32 {
     bits.wrapping_add(0x7fff + ((bits >> 16) & 1))
 }
 
-struct RoundedBf16<'a> {
-    row: &'a [f32],
-    to: &'a mut [f32],
+/// The nearest bf16 number.
+#[inline(always)]
+pub(super) fn bf16_bits(x: f32) -> u16 {
+    (upper_half(x) >> 16) as u16
 }
 
-impl crate::nn::kernel::Kernel for RoundedBf16<'_> {
+/// Two neighbours in a word.
+#[inline(always)]
+fn word(first: f32, second: f32) -> u32 {
+    (upper_half(first) >> 16) | (upper_half(second) & 0xffff_0000)
+}
+
+struct RoundBf16<'a> {
+    row: &'a mut [f32],
+}
+
+impl Kernel for RoundBf16<'_> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        self.to.iter_mut().zip(self.row).for_each(|(to, x)| *to = f32::from_bits(upper_half(*x) & 0xffff_0000));
+        self.row.iter_mut().for_each(|x| *x = f32::from_bits(upper_half(*x) & 0xffff_0000));
     }
 }
 
-struct Bf16Row<'a> {
-    row: &'a [f32],
+/// Rounds rows of `k` numbers that lie side by side.
+struct Bf16Rows<'a> {
+    x: View<'a, f32>,
+    k: usize,
     words: &'a mut [u32],
+    width: usize,
 }
 
-impl crate::nn::kernel::Kernel for Bf16Row<'_> {
+impl Kernel for Bf16Rows<'_> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let (pairs, tail) = self.row.as_chunks::<2>();
-        for (word, [a, b]) in self.words.iter_mut().zip(pairs) {
-            *word = (upper_half(*a) >> 16) | (upper_half(*b) & 0xffff_0000);
+        for (i, words) in self.words.chunks_exact_mut(self.width.max(1)).enumerate() {
+            let (pairs, tail) = self.x.data[i * self.x.row_stride..][..self.k].as_chunks::<2>();
+            let (whole, rest) = words.split_at_mut(pairs.len());
+            whole.iter_mut().zip(pairs).for_each(|(to, [a, b])| *to = word(*a, *b));
+            rest.fill(0);
+            if let ([last, ..], [a]) = (rest, tail) {
+                *last = word(*a, 0.);
+            }
         }
-        if let (Some(word), [a]) = (self.words.last_mut(), tail) {
-            *word = upper_half(*a) >> 16;
+    }
+}
+
+/// Rounds rows whose columns lie side by side: a transposed matrix.
+fn columns_to_words(x: View<f32>, (m, k): (usize, usize), words: &mut [u32], width: usize) {
+    let column = |j: usize| &x.data[j * x.column_stride..][..m];
+    for pair in 0..width {
+        let mut to = words[pair..].iter_mut().step_by(width);
+        match (2 * pair < k, 2 * pair + 1 < k) {
+            (true, true) => {
+                let both = column(2 * pair).iter().zip(column(2 * pair + 1));
+                to.by_ref().zip(both).for_each(|(to, (a, b))| *to = word(*a, *b));
+            }
+            (true, false) => to.by_ref().zip(column(2 * pair)).for_each(|(to, a)| *to = word(*a, 0.)),
+            _ => to.take(m).for_each(|to| *to = 0),
         }
     }
 }
@@ -191,7 +242,7 @@ struct F16Row<'a> {
     inverse: f32,
 }
 
-impl crate::nn::kernel::Kernel for F16Row<'_> {
+impl Kernel for F16Row<'_> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
