@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device};
-use segprobe::attack::{AttackSpec, Budget, Epsilon, Fgsm, Goal, Norm, Pgd, Protocol, Unit};
+use segprobe::attack::{AttackSpec, Budget, Epsilon, Fgsm, Goal, Norm, Pgd, Protocol, StepRecord, Unit};
 use segprobe::engine::{CancelToken, Engine, EngineConfig};
 use segprobe::evaluation::result::AttackResult;
 use segprobe::evaluation::{AttackRequest, Control, Threat, run_attack};
@@ -40,7 +40,7 @@ fn attack(engine: &Engine, (name, prompt): (&str, &str), spec: AttackSpec, goal:
         loss: None,
         seed: 0,
     };
-    let control = Control { cancel: CancelToken::default(), progress: &mut |_| {} };
+    let control = Control { cancel: CancelToken::default(), watcher: &mut |_: &StepRecord| {} };
     Ok(run_attack(engine, &request, control)?.result)
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! inputs/{job}/{name}              the pictures of a request, as pixels
 //! attacks/{job}/{attempt}/{name}   what one attempt wrote
+//! checkpoints/{job}/{state}/{name} from where a running attack can go on
 //! ```
 
 use object_store::path::Path;
@@ -26,6 +27,16 @@ pub fn inputs(job: Uuid) -> Path {
 /// Above what all attempts of a job wrote.
 pub fn attacks(job: Uuid) -> Path {
     all_attacks().join(job.to_string())
+}
+
+/// Above the states of all running attacks.
+pub fn all_checkpoints() -> Path {
+    Path::from("checkpoints")
+}
+
+/// Above the states of one running attack.
+pub fn checkpoints(job: Uuid) -> Path {
+    all_checkpoints().join(job.to_string())
 }
 
 /// Above what one attempt of a job wrote.

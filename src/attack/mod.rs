@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 pub use fgsm::Fgsm;
 pub use goal::{Aim, Goal};
 pub use harness::budget::{Budget, BudgetError, Echo, Epsilon, Norm, Unit};
+pub use harness::checkpoint::{Checkpoint, CheckpointError};
 pub use harness::evaluation::Evaluation;
 pub use harness::problem::{Problem, Setup};
 pub use harness::success::{Criterion, Success};
-pub use harness::tracker::{StepRecord, Tracker};
+pub use harness::tracker::{StepRecord, Tracker, Watcher};
 pub use harness::{Outcome, run};
 pub use pgd::Pgd;
 pub use protocol::{Choices, Protocol};
@@ -78,7 +79,8 @@ pub trait Attack {
     }
 
     /// Runs one restart: tells `log` about every point it asks the oracle about, the last one through
-    /// [`Tracker::finish`].
+    /// [`Tracker::finish`]. A method of many steps begins at [`Tracker::resume`] and tells [`Tracker::keep`] before
+    /// each step what it can go on from.
     ///
     /// # Errors
     /// Those of the oracle, such as a cancellation.

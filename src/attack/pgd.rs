@@ -80,15 +80,18 @@ impl Attack for Pgd {
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let ball = problem.ball();
         let alpha = self.alpha(problem);
-        let mut x = match self.random_start {
-            true => problem.random().start(ball, log.restart())?,
-            false => ball.clean().clone(),
+        let mut x = match log.resume() {
+            Some([x]) => x,
+            None if self.random_start => problem.random().start(ball, log.restart())?,
+            None => ball.clean().clone(),
         };
-        for _ in 0..self.steps {
+        for _ in log.step()..self.steps {
+            log.keep([&x]);
             let answer = oracle.loss_and_gradient(&x)?;
             log.visit(&x, &answer)?;
             x = ball.advance(&x, &answer.gradient, alpha)?;
         }
+        log.keep([&x]);
         log.finish(&x, oracle)
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::sample::Sample;
 use super::{BenchError, median};
-use crate::attack::{AttackSpec, Budget, Epsilon, Fgsm, Norm, Pgd, Protocol, Unit};
+use crate::attack::{AttackSpec, Budget, Epsilon, Fgsm, Norm, Pgd, Protocol, StepRecord, Unit};
 use crate::engine::{CancelToken, Engine};
 use crate::evaluation::{AttackRequest, Control, RunError, Threat, run_attack};
 use crate::imaging::{Container, Decoded};
@@ -57,7 +57,7 @@ pub fn round(engine: &Engine, requests: &[AttackRequest], workers: usize, attack
             if task >= attacks {
                 return Ok(sum);
             }
-            let control = Control { cancel: CancelToken::default(), progress: &mut |_| () };
+            let control = Control { cancel: CancelToken::default(), watcher: &mut |_: &StepRecord| () };
             let run = run_attack(engine, &requests[task % requests.len()], control)?;
             std::hint::black_box(run.artifacts()?);
             sum += run.result.adversarial_file.scores.overlap.dsc;

@@ -95,7 +95,7 @@ pub fn run(args: &OneImageArgs) -> Result<()> {
         bar.inc(1);
         bar.set_message(format!("DSC {:.3}", record.dsc));
     };
-    let run = run_attack(&engine, &request, Control { cancel: CancelToken::default(), progress: &mut progress })?;
+    let run = run_attack(&engine, &request, Control { cancel: CancelToken::default(), watcher: &mut progress })?;
     bar.finish_and_clear();
 
     let files = run.artifacts()?;

@@ -43,6 +43,7 @@ impl Config {
         range("queue.max_attempts", queue.max_attempts.into(), 1..=100)?;
         // A worker says that it is alive several times in a lease, at most twice a second.
         range("queue.lease_seconds", queue.lease_seconds, 3..=3600)?;
+        range("queue.checkpoint_seconds", queue.checkpoint_seconds, 0..=3600)?;
         range("queue.retry_seconds", queue.retry_seconds, 0..=3600)?;
         range("queue.keep_days", queue.keep_days.into(), 0..=36_500)?;
         range("queue.idempotency_hours", queue.idempotency_hours.into(), 1..=8760)?;

@@ -82,6 +82,8 @@ pub struct QueueConfig {
     pub max_attempts: u32,
     /// Seconds after which a worker that shows no progress has lost its job.
     pub lease_seconds: u64,
+    /// Seconds between two checkpoints of a running attack; if 0, there is one on shutdown only.
+    pub checkpoint_seconds: u64,
     /// Seconds before the second attempt; doubles with each further one.
     pub retry_seconds: u64,
     /// Days that ended jobs and their files are kept; for ever if 0.
@@ -252,6 +254,7 @@ impl Default for QueueConfig {
             max_per_caller: 500,
             max_attempts: 3,
             lease_seconds: 60,
+            checkpoint_seconds: 20,
             retry_seconds: 2,
             keep_days: 30,
             idempotency_hours: 24,

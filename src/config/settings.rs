@@ -40,6 +40,10 @@ pub const SETTINGS: &[Setting] = &[
     about("queue.max_per_caller", "Unfinished jobs of one caller, unless the key says otherwise."),
     about("queue.max_attempts", "How often a job is begun before it is given up."),
     about("queue.lease_seconds", "Seconds after which a worker that shows no progress has lost its job."),
+    about(
+        "queue.checkpoint_seconds",
+        "Seconds between two checkpoints of a running attack, from which another worker goes on; if 0, on shutdown only.",
+    ),
     about("queue.retry_seconds", "Seconds before the second attempt; doubles with each further one."),
     about("queue.keep_days", "Days that ended jobs and their files are kept; 0 keeps them for ever."),
     about("queue.idempotency_hours", "Hours that idempotency keys are remembered."),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{AttackRequest, Control, RunError, Threat, run_attack, segment};
 use crate::attack::protocol::Resolution;
-use crate::attack::{AttackSpec, Budget, Protocol};
+use crate::attack::{AttackSpec, Budget, Protocol, StepRecord};
 use crate::engine::{CancelToken, Engine};
 use crate::imaging::{Container, Decoded, Limits, Mask, decode};
 use crate::loss::Loss;
@@ -161,7 +161,7 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
         loss: grid.loss,
         seed: grid.seed,
     };
-    let control = Control { cancel: CancelToken::default(), progress: &mut |_| {} };
+    let control = Control { cancel: CancelToken::default(), watcher: &mut |_: &StepRecord| {} };
     let result = run_attack(engine, &request, control)?.result;
     let (before, after) = (&result.clean.scores.overlap, &result.adversarial_file.scores.overlap);
     Ok(RowScores {

@@ -8,7 +8,7 @@ use super::request::Fitted;
 use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size, goal_name};
 use super::{AttackRequest, RunError};
 use crate::attack::harness::tracker::At;
-use crate::attack::{Evaluation, Norm, Outcome, Problem, Setup, StepRecord, protocol, run};
+use crate::attack::{Evaluation, Norm, Outcome, Problem, Setup, Watcher, protocol, run};
 use crate::engine::{self, CancelToken, Engine, Objective, RowSpec};
 use crate::imaging::overlay::{self, Overlay};
 use crate::imaging::perturbation::{self, Perturbation};
@@ -21,8 +21,8 @@ use crate::oracle::OracleError;
 pub struct Control<'a> {
     /// Stops the attack at its next question.
     pub cancel: CancelToken,
-    /// Is told about every step.
-    pub progress: &'a mut dyn FnMut(&StepRecord),
+    /// Is told about every step, and may keep the state.
+    pub watcher: &'a mut dyn Watcher,
 }
 
 /// A finished attack.
@@ -76,7 +76,7 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
         },
         cancel: control.cancel,
     })?;
-    let outcome = run(&request.attack, &problem, &mut row, control.progress)?;
+    let outcome = run(&request.attack, &problem, &mut row, control.watcher)?;
     drop(row);
     let measured = Measured::new(problem, outcome, kind)?;
     Ok(AttackRun { result: measured.result(request, engine.name())?, duration: began.elapsed(), measured })

@@ -76,7 +76,7 @@ async fn purge(jobs: &Jobs, age: TimeDelta) -> Result<(), JobError> {
 /// Deletes files of jobs that do not exist, if they would be older than `age`, and those of attempts that came to
 /// nothing.
 async fn remove_orphans(jobs: &Jobs, age: Duration) -> Result<(), JobError> {
-    for above in [layout::all_inputs(), layout::all_attacks()] {
+    for above in [layout::all_inputs(), layout::all_attacks(), layout::all_checkpoints()] {
         for name in jobs.artifacts().below(&above).await? {
             // Other names are not ours to delete.
             let Ok(id) = JobId::from_str(&name) else { continue };
@@ -94,7 +94,20 @@ async fn remove_orphans(jobs: &Jobs, age: Duration) -> Result<(), JobError> {
             }
         }
     }
+    for name in jobs.artifacts().below(&layout::all_checkpoints()).await? {
+        if let Ok(id) = JobId::from_str(&name) {
+            discard_checkpoints(jobs, id).await?;
+        }
+    }
     Ok(())
+}
+
+/// Deletes the states of a job that has ended: nobody goes on with it.
+pub(super) async fn discard_checkpoints(jobs: &Jobs, id: JobId) -> Result<(), JobError> {
+    match jobs.store().find(id).await? {
+        Some(job) if job.state.is_final() => Ok(jobs.artifacts().delete(&layout::checkpoints(id.0)).await?),
+        _ => Ok(()),
+    }
 }
 
 /// Deletes the files of an attempt if it came to nothing.

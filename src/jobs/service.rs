@@ -216,7 +216,7 @@ impl Jobs {
 
     /// Deletes the files of a job that does not exist; what cannot be deleted now is left to the janitor.
     pub(super) async fn forget_files(&self, id: JobId) {
-        for prefix in [layout::inputs(id.0), layout::attacks(id.0)] {
+        for prefix in [layout::inputs(id.0), layout::attacks(id.0), layout::checkpoints(id.0)] {
             if let Err(error) = self.artifacts().delete(&prefix).await {
                 tracing::warn!(job = %id, %error, "files are left to the janitor");
             }

@@ -5,6 +5,7 @@
 //! writes of [`end`], each of which names the lease.
 
 mod attempt;
+mod checkpoints;
 mod end;
 mod failure;
 mod follow;

@@ -6,6 +6,7 @@
 
 mod advance;
 pub mod budget;
+pub mod checkpoint;
 pub mod evaluation;
 mod measure;
 mod notes;
@@ -20,11 +21,13 @@ pub mod success;
 mod tests;
 pub mod tracker;
 
+use std::cell::Cell;
+
 use super::{AttackError, AttackSpec, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, OracleError};
 use queries::{Counting, Queries};
 use saved::{Saved, round_trip};
-use tracker::Visited;
+use tracker::{Visited, Watcher};
 
 /// The result of an attack on one image.
 #[derive(Debug, Clone)]
@@ -57,7 +60,8 @@ pub struct Outcome {
 /// Runs an attack on a problem and measures what comes of it.
 ///
 /// The oracle takes points of the protocol's [`Space`](super::protocol::Space), and its objective is
-/// that of [`Problem::aim`]. `progress` is told about every step.
+/// that of [`Problem::aim`]. `watcher` is told about every step, and may keep the state of the attack and have another
+/// process go on from it: the result is the same to the last bit.
 ///
 /// # Errors
 /// Parameters that make no sense, and all errors of the oracle, such as a cancellation.
@@ -65,9 +69,10 @@ pub fn run(
     spec: &AttackSpec,
     problem: &Problem,
     oracle: &mut dyn Oracle,
-    progress: &mut dyn FnMut(&StepRecord),
+    watcher: &mut dyn Watcher,
 ) -> Result<Outcome, AttackError> {
-    let oracle = &mut Counting::new(oracle);
+    let queries = Cell::new(Queries::default());
+    let oracle = &mut Counting::new(oracle, &queries);
     let attack = spec.attack();
     attack.check()?;
     let setup = problem.setup();
@@ -75,10 +80,14 @@ pub fn run(
     let (_, reread) = round_trip(&setup.image, problem.container())?;
     let clean_reread = if reread == setup.image { None } else { Some(problem.evaluate(&reread, oracle)?) };
 
-    let mut log = Tracker::new(problem, progress);
-    for restart in 0..attack.restarts() {
+    let mut log = Tracker::new(problem, watcher, &queries)?;
+    for restart in log.restart()..attack.restarts() {
         log.begin(restart);
-        attack.run(problem, oracle, &mut log)?;
+        let ended = attack.run(problem, oracle, &mut log);
+        if matches!(ended, Err(AttackError::Oracle(OracleError::Cancelled))) {
+            log.leave();
+        }
+        ended?;
     }
     let (records, best, last) = log.into_parts().ok_or_else(|| AttackError::Parameter {
         name: "method",
@@ -97,7 +106,7 @@ pub fn run(
         budget: setup.budget.echo(&setup.preprocess.std),
         records,
         restarts: attack.restarts(),
-        queries: oracle.queries,
+        queries: queries.get(),
         notes: attack.notes(problem),
     };
     outcome.notes.extend(notes::on(problem, &outcome));

@@ -1,13 +1,15 @@
 //! How often an attack asked the model.
 
+use std::cell::Cell;
+
 use candle_core::Tensor;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::oracle::{Answer, Oracle, OracleError};
 
 /// How often the model was asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Queries {
     /// For the loss.
     pub loss: usize,
@@ -17,33 +19,44 @@ pub struct Queries {
     pub logits: usize,
 }
 
-/// Counts the queries to another oracle.
+/// Counts the answers of another oracle: a question that was cancelled will be asked again.
 pub struct Counting<'a> {
     inner: &'a mut dyn Oracle,
-    /// The queries so far.
-    pub queries: Queries,
+    queries: &'a Cell<Queries>,
 }
 
 impl<'a> Counting<'a> {
-    /// Counts from zero.
-    pub fn new(inner: &'a mut dyn Oracle) -> Self {
-        Self { inner, queries: Queries::default() }
+    /// Counts on in `queries`.
+    pub fn new(inner: &'a mut dyn Oracle, queries: &'a Cell<Queries>) -> Self {
+        Self { inner, queries }
+    }
+
+    fn count(&self, more: Queries) {
+        let Queries { loss, gradient, logits } = self.queries.get();
+        self.queries.set(Queries {
+            loss: loss + more.loss,
+            gradient: gradient + more.gradient,
+            logits: logits + more.logits,
+        });
     }
 }
 
 impl Oracle for Counting<'_> {
     fn loss(&mut self, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
-        self.queries.loss += 1;
-        self.inner.loss(x)
+        let answer = self.inner.loss(x)?;
+        self.count(Queries { loss: 1, ..Queries::default() });
+        Ok(answer)
     }
 
     fn loss_and_gradient(&mut self, x: &Tensor) -> Result<Answer, OracleError> {
-        self.queries.gradient += 1;
-        self.inner.loss_and_gradient(x)
+        let answer = self.inner.loss_and_gradient(x)?;
+        self.count(Queries { gradient: 1, ..Queries::default() });
+        Ok(answer)
     }
 
     fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
-        self.queries.logits += 1;
-        self.inner.logits(x)
+        let answer = self.inner.logits(x)?;
+        self.count(Queries { logits: 1, ..Queries::default() });
+        Ok(answer)
     }
 }

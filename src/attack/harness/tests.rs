@@ -6,9 +6,11 @@ use candle_core::Device;
 use proptest::prelude::*;
 
 use super::{Outcome, run};
+use crate::attack::Checkpoint;
 use crate::attack::protocol::SaveAs;
 use crate::attack::{
-    AttackError, AttackSpec, Budget, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup, Unit,
+    AttackError, AttackSpec, Budget, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup, StepRecord,
+    Unit, Watcher,
 };
 use crate::imaging::{Container, Limits, Mask, decode};
 use crate::metric::PerturbationScores;
@@ -37,7 +39,7 @@ fn attack(spec: &AttackSpec, setup: Setup) -> Result<Outcome, AttackError> {
 fn attack_with(spec: &AttackSpec, setup: Setup, fault: Fault) -> Result<Outcome, AttackError> {
     let problem = Problem::new(setup, &Device::Cpu)?;
     let mut toy = Toy::new(&problem, fault);
-    run(spec, &problem, &mut toy, &mut |_| ())
+    run(spec, &problem, &mut toy, &mut |_: &StepRecord| ())
 }
 
 fn values(outcome: &Outcome) -> Vec<f32> {
@@ -120,9 +122,57 @@ fn progress_is_told_about_every_step() {
     let problem = Problem::new(setup(4, 4, budget(Norm::Linf, 8., Unit::Pixel255)), &Device::Cpu).unwrap();
     let mut seen = vec![];
     let mut toy = Toy::new(&problem, Fault::None);
-    let outcome = run(&pgd(), &problem, &mut toy, &mut |record| seen.push(record.clone())).unwrap();
+    let outcome = run(&pgd(), &problem, &mut toy, &mut |record: &StepRecord| seen.push(record.clone())).unwrap();
     assert_eq!(seen, outcome.records);
     assert_eq!(seen.iter().map(|record| record.step).collect::<Vec<_>>(), (0..=8).collect::<Vec<_>>());
+}
+
+/// Keeps the last state as bytes, and goes on from one.
+#[derive(Default)]
+struct Keeper {
+    resumes: Option<Vec<u8>>,
+    kept: Option<Vec<u8>>,
+    seen: Vec<StepRecord>,
+    always: bool,
+}
+
+impl Watcher for Keeper {
+    fn visited(&mut self, record: &StepRecord) {
+        self.seen.push(record.clone());
+    }
+
+    fn resumes(&mut self) -> Option<Checkpoint> {
+        self.resumes.take().map(|bytes| Checkpoint::from_bytes(&bytes, "", &Device::Cpu).unwrap())
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        self.always
+    }
+
+    fn keep(&mut self, checkpoint: Checkpoint) {
+        self.kept = Some(checkpoint.to_bytes("").unwrap());
+    }
+}
+
+#[test]
+fn an_attack_that_was_stopped_anywhere_goes_on_to_the_same_result() {
+    let spec = AttackSpec::Pgd(Pgd { steps: 3, restarts: 2, ..Pgd::default() });
+    let problem = Problem::new(setup(9, 7, budget(Norm::Linf, 9., Unit::Pixel255)), &Device::Cpu).unwrap();
+    let whole = run(&spec, &problem, &mut Toy::new(&problem, Fault::None), &mut Keeper::default()).unwrap();
+    // the first answer is about the clean image; then three steps and an end for each restart
+    for (answers, always) in (2..10).flat_map(|answers| [(answers, false), (answers, true)]) {
+        let mut before = Keeper { always, ..Keeper::default() };
+        let mut toy = Toy::new(&problem, Fault::CancelAfter(answers));
+        let stopped = run(&spec, &problem, &mut toy, &mut before).unwrap_err();
+        assert!(matches!(stopped, AttackError::Oracle(OracleError::Cancelled)));
+        let mut after = Keeper { resumes: before.kept, ..Keeper::default() };
+        assert!(after.resumes.is_some(), "stopped after {answers} answers");
+        let outcome = run(&spec, &problem, &mut Toy::new(&problem, Fault::None), &mut after).unwrap();
+        assert_eq!(outcome.records, whole.records, "stopped after {answers} answers");
+        assert_eq!((outcome.queries, &outcome.file.bytes), (whole.queries, &whole.file.bytes));
+        assert_eq!((outcome.float.at, values(&outcome)), (whole.float.at, values(&whole)));
+        assert_eq!([before.seen, after.seen].concat(), whole.records, "no point is visited twice");
+    }
 }
 
 #[test]

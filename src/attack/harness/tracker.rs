@@ -1,18 +1,22 @@
 //! What happened on the way: a record of every step, and the best point that was visited.
 
+use std::cell::Cell;
+
 use candle_core::Tensor;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::checkpoint::{Best, Checkpoint, Numbers};
 use super::evaluation::Evaluation;
 use super::measure::{Measured, measure};
 use super::problem::Problem;
+use super::queries::Queries;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
 use crate::oracle::{Answer, Oracle, OracleError};
 
 /// One visited point, in numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StepRecord {
     /// The restart, from 0.
     pub restart: usize,
@@ -31,7 +35,7 @@ pub struct StepRecord {
 }
 
 /// Where a result came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct At {
     /// The restart, from 0.
     pub restart: usize,
@@ -50,25 +54,110 @@ pub struct Visited {
     pub evaluation: Evaluation,
 }
 
+/// Who follows an attack from outside. A closure that takes records is told about every step and keeps nothing.
+pub trait Watcher {
+    /// Is told about every visited point.
+    fn visited(&mut self, record: &StepRecord);
+
+    /// The state to go on from; `None` begins anew. Asked once, before the first step.
+    fn resumes(&mut self) -> Option<Checkpoint> {
+        None
+    }
+
+    /// Whether [`Self::keep`] should be called now. Asked before every question that a method can go on from.
+    fn wants_checkpoint(&mut self) -> bool {
+        false
+    }
+
+    /// Takes the state; also when the attack is cancelled.
+    fn keep(&mut self, _checkpoint: Checkpoint) {}
+}
+
+impl<F: FnMut(&StepRecord)> Watcher for F {
+    fn visited(&mut self, record: &StepRecord) {
+        self(record);
+    }
+}
+
 /// Follows an attack step by step.
 pub struct Tracker<'a> {
     problem: &'a Problem,
-    progress: &'a mut dyn FnMut(&StepRecord),
+    watcher: &'a mut dyn Watcher,
+    queries: &'a Cell<Queries>,
     now: At,
     records: Vec<StepRecord>,
     best: Option<Visited>,
     last: Option<Visited>,
+    /// What the method can go on from at `now`.
+    state: Vec<Tensor>,
+    /// What it does go on from, until it asks.
+    resumed: Option<Vec<Tensor>>,
 }
 
 impl<'a> Tracker<'a> {
-    /// A tracker that tells `progress` about every step.
-    pub fn new(problem: &'a Problem, progress: &'a mut dyn FnMut(&StepRecord)) -> Self {
-        Self { problem, progress, now: At { restart: 0, step: 0 }, records: vec![], best: None, last: None }
+    /// A tracker that tells `watcher` about every step, and goes on where the watcher says.
+    ///
+    /// # Errors
+    /// A state whose best point the model's answer does not fit.
+    pub fn new(
+        problem: &'a Problem,
+        watcher: &'a mut dyn Watcher,
+        queries: &'a Cell<Queries>,
+    ) -> Result<Self, AttackError> {
+        let resumes = watcher.resumes();
+        let now = At { restart: 0, step: 0 };
+        let (records, state) = (vec![], vec![]);
+        let mut new = Self { problem, watcher, queries, now, records, best: None, last: None, state, resumed: None };
+        if let Some(Checkpoint { numbers, best, state }) = resumes {
+            if let (Some(Best { at, loss }), Some([x, logits])) = (numbers.best, best) {
+                new.best = Some(Visited { at, x, evaluation: problem.score(loss, &logits)? });
+            }
+            new.queries.set(numbers.queries);
+            (new.now, new.records, new.resumed) = (numbers.now, numbers.records, Some(state));
+        }
+        Ok(new)
     }
 
-    /// Begins a restart at its step 0.
+    /// Begins a restart at its step 0, unless the attack goes on within it.
     pub fn begin(&mut self, restart: usize) {
-        self.now = At { restart, step: 0 };
+        if self.now.restart != restart {
+            self.now = At { restart, step: 0 };
+        }
+        self.state.clear();
+    }
+
+    /// Where the method goes on: what it last gave to [`Self::keep`], of as many tensors. `None` begins the restart.
+    pub fn resume<const N: usize>(&mut self) -> Option<[Tensor; N]> {
+        self.resumed.take()?.try_into().ok()
+    }
+
+    /// The current step within the restart: 0, unless the method goes on.
+    pub fn step(&self) -> usize {
+        self.now.step
+    }
+
+    /// Notes what the method can go on from before it asks about the next point.
+    pub fn keep<const N: usize>(&mut self, state: [&Tensor; N]) {
+        self.state = state.map(Tensor::clone).into();
+        if self.watcher.wants_checkpoint() {
+            self.leave();
+        }
+    }
+
+    /// Hands the state to the watcher, if there is one.
+    pub(super) fn leave(&mut self) {
+        if self.state.is_empty() {
+            return;
+        }
+        let best = self.best.as_ref();
+        let numbers = Numbers {
+            now: self.now,
+            records: self.records.clone(),
+            queries: self.queries.get(),
+            best: best.map(|best| Best { at: best.at, loss: best.evaluation.loss }),
+        };
+        let best = best.map(|best| [best.x.clone(), best.evaluation.logits.clone()]);
+        self.watcher.keep(Checkpoint { numbers, best, state: self.state.clone() });
     }
 
     /// The current restart, from 0.
@@ -117,7 +206,7 @@ impl<'a> Tracker<'a> {
             budget_used: if radius > 0. { distance / radius } else { 0. },
             zero_gradient_share,
         };
-        (self.progress)(&record);
+        self.watcher.visited(&record);
         self.records.push(record);
         let visited = Visited { at: self.now, x: x.clone(), evaluation };
         let eligible = kind == Iterate::Last || self.problem.setup().choices.iterate == Iterate::Best;
@@ -126,6 +215,7 @@ impl<'a> Tracker<'a> {
         }
         self.last = Some(visited);
         self.now.step += 1;
+        self.state.clear();
         Ok(())
     }
 

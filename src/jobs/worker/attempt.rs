@@ -1,16 +1,18 @@
 //! One attempt at one job: load, attack, publish, with a heartbeat beside it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::Pool;
+use super::checkpoints::Checkpoints;
 use super::end::End;
 use super::failure::Fault;
 use super::follow::Follow;
 use super::lifeline::{GivenUp, Lifeline};
 use super::publish::{manifest, publish};
+use crate::attack::StepRecord;
 use crate::engine::Engine;
 use crate::evaluation::result::AttackResult;
 use crate::evaluation::{Artifact, Control, RunError, run_attack};
@@ -26,6 +28,8 @@ pub(super) struct Attempt {
     pub(super) lease: Lease,
     pub(super) lifeline: Lifeline,
     pub(super) follow: Follow,
+    /// Once the job's model is known.
+    pub(super) checkpoints: OnceLock<Checkpoints>,
 }
 
 /// An attack that ran to its end, with all its files but the manifest.
@@ -39,7 +43,7 @@ impl Attempt {
     pub(super) fn new(pool: Arc<Pool>, job: Job, lease: Lease) -> Self {
         let lifeline = Lifeline::new(&pool, lease.clone());
         let follow = Follow::new(job.spec.attack.points());
-        Self { pool, job, lease, lifeline, follow }
+        Self { pool, job, lease, lifeline, follow, checkpoints: OnceLock::new() }
     }
 
     /// Runs the job to one of its ends and writes it down.
@@ -91,27 +95,44 @@ impl Attempt {
     async fn try_work(&self, host: &Arc<Host>, engine: &Engine) -> Result<End, Fault> {
         let jobs = &self.pool.jobs;
         let loaded = load(jobs.artifacts(), &self.job).await?;
-        let mut attacked = self.attack(loaded, host, engine).await?;
+        let checkpoints = self.checkpoints.get_or_init(|| Checkpoints::new(jobs, &self.job, host, engine));
+        let mut attacked = self.attack(loaded, host, engine, checkpoints).await?;
         let machine = Machine::this(engine.device(), engine.precision());
         attacked.files.push(manifest(&self.job, host, (machine, &attacked)));
         let outcome = publish(jobs, &self.job, attacked).await?;
         Ok(End::Succeeded(Box::new(outcome)))
     }
 
-    /// Runs the attack on a thread of its own: one that hangs must not keep the process from ending.
-    async fn attack(&self, loaded: Loaded, host: &Arc<Host>, engine: &Engine) -> Result<Attacked, Fault> {
+    /// Runs the attack on a thread of its own: one that hangs must not keep the process from ending. Its states are
+    /// written beside it, and it goes on from that of an attempt before.
+    async fn attack(
+        &self,
+        loaded: Loaded,
+        host: &Arc<Host>,
+        engine: &Engine,
+        checkpoints: &Checkpoints,
+    ) -> Result<Attacked, Fault> {
         let (answer, answered) = oneshot::channel();
+        let (newest, states) = watch::channel(None);
+        let resumes = checkpoints.load(engine.device()).await;
+        if let Some(checkpoint) = &resumes {
+            tracing::info!(points = checkpoint.records().len(), "an attack goes on from its checkpoint");
+        }
         let (host, engine) = (host.clone(), engine.clone());
         let (cancel, follow, span) = (self.lifeline.cancel.clone(), self.follow.clone(), tracing::Span::current());
+        let (rows, paced) = (engine.clone(), follow.clone());
+        let note = move |record: &StepRecord| paced.note(record, &host, rows.rows());
+        let mut watcher = checkpoints.watcher(resumes, newest, (note, &follow));
         let work = move || {
             let _inside = span.entered();
-            let control = Control { cancel, progress: &mut |record| follow.note(record, &host, engine.rows()) };
+            let control = Control { cancel, watcher: &mut watcher };
             // Nobody listens any more if the attempt was given up.
             let _ = answer.send(attack(&engine, loaded, control, &follow));
         };
         std::thread::Builder::new().name("attack".into()).spawn(work).map_err(|error| Fault::device(&error))?;
+        let (answered, ()) = tokio::join!(answered, checkpoints.follow(states));
         // A thread that panics drops its end of the channel.
-        Ok(answered.await.map_err(|_| Fault::panicked())??)
+        Ok(answered.map_err(|_| Fault::panicked())??)
     }
 }
 

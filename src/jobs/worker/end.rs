@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::attempt::Attempt;
-use crate::jobs::janitor::discard;
+use super::checkpoints::Checkpoints;
+use crate::jobs::janitor::{discard, discard_checkpoints};
 use crate::jobs::store::{Beat, StoreError};
 use crate::jobs::{Failure, Outcome};
 
@@ -102,6 +103,11 @@ impl Attempt {
             && let Err(error) = discard(&self.pool.jobs, self.lease.id, self.lease.attempt).await
         {
             tracing::warn!(%error, "files are left to the janitor");
+        }
+        if self.checkpoints.get().is_some_and(Checkpoints::are_used)
+            && let Err(error) = discard_checkpoints(&self.pool.jobs, self.lease.id).await
+        {
+            tracing::warn!(%error, "checkpoints are left to the janitor");
         }
     }
 }

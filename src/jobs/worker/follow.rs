@@ -15,7 +15,8 @@ struct State {
     progress: Progress,
     /// Of the point that `progress.best_dsc` comes from.
     best_target_dsc: Option<f64>,
-    began: Option<Instant>,
+    /// When this attempt came to its first point, and which point that was.
+    began: Option<(Instant, u64)>,
     last: Option<Instant>,
     on_device: bool,
 }
@@ -54,12 +55,19 @@ impl Follow {
             host.pace.answered(seconds, rows);
             metrics::histogram!("segprobe_step_seconds").record(seconds);
         }
-        let began = *state.began.get_or_insert(now);
         state.note(record);
-        let intervals = state.progress.step - 1;
-        if intervals > 0 {
-            state.progress.step_seconds = Some(now.duration_since(began).as_secs_f64() / intervals as f64);
+        let step = state.progress.step;
+        let (began, first) = *state.began.get_or_insert((now, step));
+        if step > first {
+            let seconds = now.duration_since(began).as_secs_f64();
+            state.progress.step_seconds = Some(seconds / (step - first) as f64);
         }
+    }
+
+    /// Takes the points into account that an attempt before this one visited.
+    pub(super) fn go_on_after(&self, records: &[StepRecord]) {
+        let mut state = self.lock();
+        records.iter().for_each(|record| state.note(record));
     }
 
     /// No invariant spans the lock, so a panic elsewhere leaves the value usable.

@@ -192,6 +192,57 @@ async fn a_shutdown_hands_running_jobs_back() {
 }
 
 #[tokio::test]
+async fn a_job_goes_on_where_a_shutdown_or_a_lost_worker_left_it() {
+    let mut config = config();
+    config.queue.checkpoint_seconds = 1;
+    let service = Service::new(config).await;
+    let wanted = || upload(json!({"method": "pgd", "steps": 80}), json!({"seed": 9}));
+    let (workers, shutdown) = service.start();
+    let whole = service.ended(service.queued(wanted()).await).await;
+
+    // handed back
+    let id = service.queued(wanted()).await;
+    service.until(id, |job| job.progress.step > 0).await;
+    service.script.hold(true);
+    shutdown.cancel();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    service.script.hold(false);
+    workers.ended().await;
+    let left = service.jobs.artifacts().below(&layout::checkpoints(id.0)).await.unwrap();
+    assert_eq!(left.len(), 1, "the newest state and no other: {left:?}");
+    let reached: u64 = left[0].split('-').next().unwrap().parse().unwrap();
+    assert!((1..80).contains(&reached), "{left:?}");
+
+    // a state that is damaged is passed over
+    let name = format!("{}/0000009999-1/state.safetensors", layout::checkpoints(id.0));
+    let file = service.folder.path().join("artifacts").join(name);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, b"no state").unwrap();
+
+    let (_workers, _shutdown) = service.start();
+    let again = service.until(id, |job| job.attempt == 2 && job.progress.step > 0).await;
+    assert!(again.progress.step > reached, "it began anew: {:?}", again.progress);
+    // lost while its worker is held up
+    service.script.hold(true);
+    service.jobs.store().recover().await.unwrap();
+    service.until(id, |job| job.attempt == 3).await;
+    service.script.hold(false);
+    let job = service.ended(id).await;
+    assert_eq!(job.state, State::Succeeded);
+    assert_eq!((job.progress.step, job.progress.steps), (81, 81));
+    let numbers = |job: &crate::jobs::Job| job.outcome.as_ref().unwrap().result.clone();
+    assert_eq!(numbers(&job), numbers(&whole), "the result is that of an attack that was never stopped");
+    let files = |job: &crate::jobs::Job| {
+        let artifacts = &job.outcome.as_ref().unwrap().artifacts;
+        artifacts.iter().map(|file| file.sha256.clone()).take(FILES.len() - 1).collect::<Vec<_>>()
+    };
+    assert_eq!(files(&job), files(&whole));
+    while !service.jobs.artifacts().below(&layout::checkpoints(id.0)).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_shutdown_lets_a_job_end_within_its_grace() {
     let mut config = config();
     config.server.shutdown_grace_seconds = 60;

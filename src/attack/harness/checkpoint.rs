@@ -1,0 +1,158 @@
+//! The state of an attack between two questions, so that another process goes on as if nothing had happened.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use super::queries::Queries;
+use super::tracker::{At, StepRecord};
+
+/// The key of the numbers in the file's metadata.
+const NUMBERS: &str = "attack";
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// Not what [`Checkpoint::to_bytes`] wrote.
+    #[error("the checkpoint is damaged: {0}")]
+    Damaged(String),
+    /// Of another request, model or version.
+    #[error("the checkpoint belongs to another attack")]
+    Foreign,
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// An attack that has visited some points and not asked about the next one.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    pub(super) numbers: Numbers,
+    /// The best point so far, and the model's logits there.
+    pub(super) best: Option<[Tensor; 2]>,
+    /// What the method needs to go on: its current point, and whatever else it keeps.
+    pub(super) state: Vec<Tensor>,
+}
+
+/// The part without tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Numbers {
+    /// The point that comes next.
+    pub now: At,
+    pub records: Vec<StepRecord>,
+    pub queries: Queries,
+    /// Of the best point.
+    pub best: Option<Best>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Best {
+    pub at: At,
+    pub loss: f32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header<'a> {
+    fingerprint: Cow<'a, str>,
+    numbers: Cow<'a, Numbers>,
+}
+
+impl Checkpoint {
+    /// Every visited point.
+    pub fn records(&self) -> &[StepRecord] {
+        &self.numbers.records
+    }
+
+    /// A safetensors file. `fingerprint` names all that the state depends on: request, pictures, model.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn to_bytes(&self, fingerprint: &str) -> Result<Vec<u8>, CheckpointError> {
+        let header = Header { fingerprint: fingerprint.into(), numbers: Cow::Borrowed(&self.numbers) };
+        let header = serde_json::to_string(&header).map_err(damaged)?;
+        let best = self.best.iter().flatten().zip(["best.x", "best.logits"]).map(|(t, name)| (name.to_owned(), t));
+        let state = self.state.iter().enumerate().map(|(i, t)| (format!("state.{i}"), t));
+        let tensors = best.chain(state).map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?)));
+        let tensors = tensors.collect::<Result<Vec<_>, CheckpointError>>()?;
+        safetensors::serialize(tensors, Some(HashMap::from([(NUMBERS.into(), header)]))).map_err(damaged)
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote for the same `fingerprint`.
+    ///
+    /// # Errors
+    /// Bytes that are no checkpoint, or one of another attack.
+    pub fn from_bytes(bytes: &[u8], fingerprint: &str, device: &Device) -> Result<Self, CheckpointError> {
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get(NUMBERS));
+        let header = header.ok_or_else(|| damaged("it has no header"))?;
+        let Header { fingerprint: found, numbers } = serde_json::from_str(header).map_err(damaged)?;
+        if found != fingerprint {
+            return Err(CheckpointError::Foreign);
+        }
+        let tensors = candle_core::safetensors::load_buffer(bytes, device)?;
+        let get = |name: &str| tensors.get(name).cloned().ok_or_else(|| damaged(format!("{name} is missing")));
+        let best = match numbers.best {
+            Some(_) => Some([get("best.x")?, get("best.logits")?]),
+            None => None,
+        };
+        let state = (0..tensors.len()).map_while(|i| tensors.get(&format!("state.{i}")).cloned()).collect();
+        Ok(Self { numbers: numbers.into_owned(), best, state })
+    }
+}
+
+fn damaged(reason: impl ToString) -> CheckpointError {
+    CheckpointError::Damaged(reason.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let tensor = |n: usize| Tensor::arange(0f32, n as f32, &Device::Cpu).unwrap();
+        let record = StepRecord {
+            restart: 0,
+            step: 0,
+            loss: 0.1,
+            dsc: 1. / 3.,
+            target_dsc: None,
+            budget_used: 0.7,
+            zero_gradient_share: Some(0.25),
+        };
+        let at = At { restart: 0, step: 0 };
+        let numbers = Numbers {
+            now: At { restart: 0, step: 1 },
+            records: vec![record],
+            queries: Queries { loss: 1, gradient: 1, logits: 0 },
+            best: Some(Best { at, loss: 0.1 }),
+        };
+        Checkpoint { numbers, best: Some([tensor(12), tensor(4)]), state: vec![tensor(12), tensor(3)] }
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let before = checkpoint();
+        let bytes = before.to_bytes("this").unwrap();
+        let after = Checkpoint::from_bytes(&bytes, "this", &Device::Cpu).unwrap();
+        assert_eq!(after.numbers, before.numbers);
+        let values = |c: &Checkpoint| {
+            c.best.iter().flatten().chain(&c.state).map(|t| t.to_vec1::<f32>().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&after), values(&before));
+    }
+
+    #[test]
+    fn other_bytes_are_refused() {
+        let bytes = checkpoint().to_bytes("this").unwrap();
+        let read = |bytes: &[u8]| Checkpoint::from_bytes(bytes, "this", &Device::Cpu).unwrap_err();
+        assert!(matches!(Checkpoint::from_bytes(&bytes, "that", &Device::Cpu), Err(CheckpointError::Foreign)));
+        assert!(matches!(read(&[]), CheckpointError::Damaged(_)));
+        assert!(matches!(read(&bytes[..bytes.len() / 2]), CheckpointError::Damaged(_)));
+        let mut other = bytes.clone();
+        other[20] ^= 0x55;
+        assert!(matches!(read(&other), CheckpointError::Damaged(_)));
+    }
+}
