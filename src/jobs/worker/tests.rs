@@ -237,9 +237,12 @@ async fn a_job_goes_on_where_a_shutdown_or_a_lost_worker_left_it() {
         artifacts.iter().map(|file| file.sha256.clone()).take(FILES.len() - 1).collect::<Vec<_>>()
     };
     assert_eq!(files(&job), files(&whole));
-    while !service.jobs.artifacts().below(&layout::checkpoints(id.0)).await.unwrap().is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let gone = async {
+        while !service.jobs.artifacts().below(&layout::checkpoints(id.0)).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("its states are deleted");
 }
 
 #[tokio::test]
