@@ -284,6 +284,37 @@ fn the_doctor_says_what_works_and_what_does_not() -> Checked {
     Ok(())
 }
 
+#[test]
+fn the_doctor_looks_at_the_service_whose_settings_are_named() -> Checked {
+    let dir = tempfile::tempdir()?;
+    let report = succeeds(dir.path(), &["doctor"]);
+    assert!(!report.contains("settings") && !report.contains("listen"), "no service is meant: {report}");
+
+    std::fs::write(
+        dir.path().join("segprobe.toml"),
+        "[server]\nlisten = \"127.0.0.1:0\"\n[storage]\nfolder = \"data\"\n",
+    )?;
+    let before = succeeds(dir.path(), &words("doctor --config segprobe.toml"));
+    assert!(before.contains("warn  folder") && before.contains("warn  database"), "{before}");
+    assert!(!dir.path().join("data").exists(), "the doctor makes nothing");
+    succeeds(dir.path(), &words("migrate --config segprobe.toml"));
+    let after = succeeds(dir.path(), &words("doctor --config segprobe.toml"));
+    for check in ["settings", "folder", "room", "user", "database", "tables", "models", "listen"] {
+        assert!(after.lines().any(|line| line[6..].starts_with(check)), "{check}: {after}");
+    }
+    assert!(after.contains("ok    tables"), "{after}");
+
+    std::fs::write(dir.path().join("wrong.toml"), "[queue]\nlease_seconds = 1\n")?;
+    let output = segprobe(dir.path(), &words("doctor --config wrong.toml"));
+    let (report, error) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        report.contains("FAIL  settings   queue.lease_seconds is 1") && error.contains("1 check failed"),
+        "{report}"
+    );
+    Ok(())
+}
+
 #[cfg(not(feature = "cuda"))]
 #[test]
 fn a_gpu_in_a_build_without_cuda_is_refused_with_the_build_to_use() -> Checked {

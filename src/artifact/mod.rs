@@ -8,10 +8,12 @@ pub mod bundle;
 pub mod layout;
 mod leftovers;
 mod store;
+mod trial;
 
 use bytes::Bytes;
 
 pub use store::{Artifacts, Bucket};
+pub use trial::{Refusal, Step};
 
 /// Why a file could not be kept or fetched.
 #[derive(Debug, thiserror::Error)]

@@ -24,7 +24,7 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Keeps files by path. Clones are the same store.
 #[derive(Debug, Clone)]
 pub struct Artifacts {
-    store: Arc<dyn ObjectStore>,
+    pub(super) store: Arc<dyn ObjectStore>,
     /// Where partial files may be left behind.
     folder: Option<PathBuf>,
 }
@@ -80,6 +80,12 @@ impl Artifacts {
         }
         let store = builder.build().map_err(|error| explain(&error))?;
         Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), folder: None })
+    }
+
+    /// Files in another store.
+    #[cfg(test)]
+    pub(crate) fn over(store: impl ObjectStore) -> Self {
+        Self { store: Arc::new(store), folder: None }
     }
 
     /// Keeps a file: whole, or not at all. A file that is there already is never changed; the same bytes may be put

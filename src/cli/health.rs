@@ -45,7 +45,7 @@ pub fn run(args: &HealthArgs) -> Result<()> {
 }
 
 /// An address that is listened on, as it is reached from this machine.
-fn here(listen: SocketAddr) -> SocketAddr {
+pub(super) fn here(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

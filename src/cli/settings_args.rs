@@ -105,6 +105,11 @@ pub struct StorageArgs {
 }
 
 impl StorageArgs {
+    /// Whether a service is meant at all: by a flag, or by a variable that is a setting.
+    pub fn are_given(&self) -> bool {
+        self.config.is_some() || self.data.is_some() || Config::is_in(environment())
+    }
+
     /// The settings in force, of which only those of storage are of use.
     ///
     /// # Errors

@@ -53,6 +53,11 @@ impl Config {
         figment = environment.into_iter().filter_map(Variable::of).fold(figment, Figment::merge);
         figment.extract().map_err(|error| ConfigError::Unusable(explain(error)))
     }
+
+    /// Whether some of these variables are meant as settings.
+    pub fn is_in(environment: impl IntoIterator<Item = (String, String)>) -> bool {
+        environment.into_iter().any(|variable| Variable::of(variable).is_some())
+    }
 }
 
 /// All that is wrong, one sentence each, with the key as it is written in a file.
@@ -114,6 +119,13 @@ mod tests {
     #[test]
     fn without_a_file_and_variables_there_are_the_defaults() {
         assert_eq!(Config::load(None, []).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn only_variables_with_a_section_are_settings() {
+        assert!(Config::is_in(variables(&[("PATH", "/bin"), ("SEGPROBE_QUEUE__WORKERS", "5")])));
+        assert!(Config::is_in(variables(&[("SEGPROBE_MODELS", "[]")])));
+        assert!(!Config::is_in(variables(&[("PATH", "/bin"), ("SEGPROBE_COMMIT", "abc"), ("A__B", "1")])));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod inspection;
 mod opened;
 #[allow(clippy::duplicate_mod, reason = "the statements of `sql` are modules of both databases")]
 mod postgres;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Failure, Inputs, Job, JobId, JobSpec, Outcome, Progress, State};
 
+pub use inspection::{Inspection, Tables};
 pub use opened::OpenedStore;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;

@@ -95,7 +95,10 @@ impl Attempt {
         metrics::histogram!("segprobe_job_seconds").record(seconds);
         match end {
             End::Failed { failure, .. } => {
-                tracing::warn!(outcome, code = failure.code, seconds, detail = failure.detail, "job ended");
+                // what a field of the request is blamed for may repeat it: that is the caller's, not the log's
+                let detail = failure.pointer.is_none().then_some(&failure.detail);
+                let pointer = &failure.pointer;
+                tracing::warn!(outcome, code = failure.code, seconds, detail, pointer, "job ended");
             }
             _ => tracing::info!(outcome, seconds, "job ended"),
         }

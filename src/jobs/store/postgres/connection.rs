@@ -35,7 +35,7 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) async fn connect(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url).map_err(|error| opening(&error))?.application_name("segprobe");
+        let options = options(url)?;
         // a lock that is not free by then belongs to a transaction whose process hangs
         let options = options.options([("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")]);
         let pool = PgPoolOptions::new()
@@ -86,6 +86,11 @@ impl Database {
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
+}
+
+/// Where to connect: what the address leaves out comes from the variables of libpq.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    Ok(PgConnectOptions::from_str(url).map_err(|error| opening(&error))?.application_name("segprobe"))
 }
 
 /// A transaction that writes; undone if it is dropped.

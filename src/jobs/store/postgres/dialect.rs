@@ -37,6 +37,24 @@ macro_rules! models {
 
 pub(super) use {clock, for_update, for_update_of_free, models};
 
+/// Whether the database's clock may be another than this machine's.
+pub(super) const OWN_CLOCK: bool = true;
+
+/// Whether there is a list of applied migrations.
+pub(super) const HAS_MIGRATIONS: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+
+/// Name and version of what answers, the first number of the version, and whether it takes no writes.
+pub(super) async fn server(connection: &mut Connection) -> Result<(String, u32, bool), sqlx::Error> {
+    let (version, number, read_only): (String, i32, bool) = sqlx::query_as(
+        "SELECT split_part(current_setting('server_version'), ' ', 1),
+             CAST(current_setting('server_version_num') AS integer),
+             pg_is_in_recovery() OR CAST(current_setting('default_transaction_read_only') AS boolean)",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((format!("PostgreSQL {version}"), u32::try_from(number / 10_000).unwrap_or(0), read_only))
+}
+
 /// Jobs and steps ahead of the queued job $1, and steps of those that run.
 pub(super) const PLACE: &str = "WITH this AS (SELECT id, priority FROM jobs WHERE id = $1 AND state = 'queued'),
      ahead AS (

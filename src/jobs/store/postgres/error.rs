@@ -33,6 +33,7 @@ pub(super) fn opening(error: &sqlx::Error) -> StoreError {
     }
 }
 
-fn code(error: &sqlx::Error) -> Option<String> {
+/// The code of an error that the server told.
+pub(super) fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }

@@ -8,6 +8,7 @@
 mod connection;
 mod dialect;
 mod error;
+mod inspect;
 mod notice;
 #[path = "../sql/mod.rs"]
 mod sql;

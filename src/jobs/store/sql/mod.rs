@@ -6,6 +6,7 @@ mod announcements;
 mod cancel;
 mod claim;
 mod events;
+mod inspect;
 mod keys;
 mod lease;
 mod list;
@@ -17,6 +18,7 @@ mod transition;
 
 use super::{connection, dialect, error};
 
+pub(super) use inspect::inspect;
 pub use store::Store;
 
 /// What is done by one transaction at a time, in all processes.

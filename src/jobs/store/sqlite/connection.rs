@@ -19,7 +19,7 @@ use super::error::{is_busy, opening, store_error};
 use super::sql::Turn;
 use crate::jobs::store::{StoreError, note_change};
 
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/jobs/store/sqlite/migrations");
+pub(in super::super) static MIGRATIONS: Migrator = sqlx::migrate!("src/jobs/store/sqlite/migrations");
 
 /// How long a write waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

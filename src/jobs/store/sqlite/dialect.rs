@@ -37,6 +37,19 @@ macro_rules! models {
 
 pub(super) use {clock, for_update, for_update_of_free, models};
 
+/// Whether the database's clock may be another than this machine's.
+pub(super) const OWN_CLOCK: bool = false;
+
+/// Whether there is a list of applied migrations.
+pub(super) const HAS_MIGRATIONS: &str = "SELECT count(*) > 0 FROM sqlite_master WHERE name = '_sqlx_migrations'";
+
+/// Name and version of what answers, the first number of the version, and whether it takes no writes.
+pub(super) async fn server(connection: &mut Connection) -> Result<(String, u32, bool), sqlx::Error> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    Ok((format!("SQLite {version}"), major, false))
+}
+
 /// Jobs and steps ahead of the queued job $1, and steps of those that run. Without its statistics SQLite would count
 /// through the index of lists.
 pub(super) const PLACE: &str = "WITH ahead AS (

@@ -6,6 +6,7 @@
 mod connection;
 mod dialect;
 mod error;
+mod inspect;
 #[path = "../sql/mod.rs"]
 mod sql;
 #[cfg(test)]
@@ -15,6 +16,8 @@ use std::path::Path;
 
 use super::StoreError;
 use connection::Database;
+#[cfg(test)]
+pub(super) use connection::MIGRATIONS;
 
 pub use sql::Store as SqliteStore;
 

@@ -1,5 +1,6 @@
 //! The conformance suite on PostgreSQL, and what only a server can do.
 
+mod inspection;
 mod server;
 
 use std::sync::Arc;

@@ -46,6 +46,10 @@ impl Server {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        // the first line that fits holds: one user needs a password
+        let access = data.join("pg_hba.conf");
+        let trusting = std::fs::read_to_string(&access).unwrap();
+        std::fs::write(&access, format!("local all guarded scram-sha-256\n{trusting}")).unwrap();
         let server = as_nobody(root, &program("postgres"));
         let keeper = Command::new("sh")
             .args(["-c", KEEPER, "keeper"])
