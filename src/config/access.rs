@@ -77,7 +77,9 @@ impl AccessConfig {
         if self.oidc_issuer.is_empty() {
             return match self.oidc_audience.is_empty() {
                 true => Ok(()),
-                false => Err(wrong("access.oidc_issuer", "is empty: name the issuer of tokens for access.oidc_audience")),
+                false => {
+                    Err(wrong("access.oidc_issuer", "is empty: name the issuer of tokens for access.oidc_audience"))
+                }
             };
         }
         if let Err(why) = address::issuer(&self.oidc_issuer) {

@@ -62,7 +62,10 @@ pub const SETTINGS: &[Setting] = &[
         "access.requests_per_minute",
         "Requests a minute of one key or token's subject, or of one address where nobody is asked.",
     ),
-    about("access.oidc_issuer", "`https://...` of the issuer whose tokens are accepted beside keys; none are if empty."),
+    about(
+        "access.oidc_issuer",
+        "`https://...` of the issuer whose tokens are accepted beside keys; none are if empty.",
+    ),
     about("access.oidc_audience", "What tokens have to be made for: a value of their `aud`."),
     about(
         "access.oidc_role_claim",

@@ -32,8 +32,8 @@ impl Issuer {
         let public = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "use": "sig", "x": base64(key.public_key())});
         let keys = Json(json!({"keys": [public]}));
         let routes = Router::new()
-            .route("/.well-known/openid-configuration", get(async || discovery))
-            .route("/keys", get(async || keys));
+            .route("/.well-known/openid-configuration", get(move || async move { discovery }))
+            .route("/keys", get(move || async move { keys }));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Ok(Self { url, key })
     }

@@ -60,7 +60,8 @@ mod tests {
             assert!(issuer(text).is_ok(), "{text}");
         }
         let bad = ["", "sso.example.org", "http://sso.example.org", "http://localhost.example.org", "file:///keys"];
-        let odd = ["https://a:b@example.org", "https://example.org/#x", "https://example.org/?x", "https://example.org/ä"];
+        let odd =
+            ["https://a:b@example.org", "https://example.org/#x", "https://example.org/?x", "https://example.org/ä"];
         for text in bad.into_iter().chain(odd) {
             assert!(issuer(text).is_err(), "{text}");
         }

@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn other_roles_and_other_forms_mean_nothing() {
-        let others = [json!(["admin", "RUN", "ru", ""]), json!([["run"]]), json!({"run": true}), json!(null), json!("")];
+        let others =
+            [json!(["admin", "RUN", "ru", ""]), json!([["run"]]), json!({"run": true}), json!(null), json!("")];
         for other in others {
             assert_eq!(scope("roles", json!({"roles": other})), None, "{other}");
         }

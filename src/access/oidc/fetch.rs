@@ -43,7 +43,8 @@ impl Source {
     /// An address that cannot be used, or no certificates to check others with.
     pub fn new(issuer: &str) -> Result<Self> {
         let url = address::issuer(issuer).map_err(|why| anyhow!("access.oidc_issuer {issuer:?} {why}"))?;
-        let discovery = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')).parse()?;
+        let discovery = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let discovery = Url::parse(&discovery)?;
         crate::tls::install();
         let mut client = Client::builder()
             .user_agent(concat!("segprobe/", env!("CARGO_PKG_VERSION")))

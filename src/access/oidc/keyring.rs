@@ -108,11 +108,12 @@ impl Keyring {
     /// Keeps the keys fresh until the shutdown.
     pub async fn keep_fresh(&self, shutdown: CancellationToken) {
         self.report();
-        let tick = async || {
-            let wait = if self.refresh().await { self.timing.refresh } else { self.timing.pause };
-            tokio::time::sleep(wait).await;
-        };
-        while shutdown.run_until_cancelled(tick()).await.is_some() {}
+        while shutdown.run_until_cancelled(self.refresh_and_wait()).await.is_some() {}
+    }
+
+    async fn refresh_and_wait(&self) {
+        let wait = if self.refresh().await { self.timing.refresh } else { self.timing.pause };
+        tokio::time::sleep(wait).await;
     }
 
     /// Seconds after which another question may have been answered.

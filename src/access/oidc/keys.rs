@@ -51,8 +51,9 @@ impl Key {
     fn read(value: Value) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(value).ok()?;
         let common = &jwk.common;
-        let is_for_signatures = common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
-            && common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+        let is_for_signatures =
+            common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
+                && common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
         let algorithm = common.key_algorithm.map(Algorithm::try_from).transpose().ok()?;
         let key = DecodingKey::from_jwk(&jwk).ok()?;
         let is_usable = match algorithm {

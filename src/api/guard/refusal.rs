@@ -33,7 +33,8 @@ pub(super) fn no_role() -> Problem {
 
 /// Nobody can tell whether a token is good.
 pub(super) fn issuer_away(retry_seconds: u64) -> Problem {
-    let detail = "tokens cannot be checked now, because their issuer does not answer: try again later, or use an API key";
+    let detail =
+        "tokens cannot be checked now, because their issuer does not answer: try again later, or use an API key";
     unavailable(detail).retry_after(retry_seconds)
 }
 

@@ -99,7 +99,8 @@ async fn tokens_for_another_time_or_place_are_refused() {
         let why = refused(answer(changes.clone()).await);
         assert!(why.starts_with(says), "{changes}: {why}");
     }
-    for close in [json!({"exp": now - 10}), json!({"nbf": now + 10}), json!({"nbf": null}), json!({"aud": "segprobe"})] {
+    for close in [json!({"exp": now - 10}), json!({"nbf": now + 10}), json!({"nbf": null}), json!({"aud": "segprobe"})]
+    {
         answer(close.clone()).await.unwrap_or_else(|refusal| panic!("{close}: {refusal}"));
     }
 }
