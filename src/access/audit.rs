@@ -31,7 +31,7 @@ pub struct AuditLine {
     pub request_id: String,
     /// Whose jobs it was about.
     pub caller: String,
-    /// The key's public name.
+    /// The key's public name, or the caller again if it is a token's subject.
     pub key: Option<String>,
     /// Method and route: `POST /attacks/{id}/cancel`.
     pub action: String,

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod keys;
+pub mod oidc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -36,9 +37,9 @@ impl Scope {
 /// Who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Whose jobs they are: a team or a pipeline; several keys may share one.
+    /// Whose jobs they are: a team or a pipeline, whose keys may be several, or the subject of a token.
     pub caller: String,
-    /// The key's public name; `None` on an open loopback.
+    /// The key's public name, or the caller's own if it is a token's subject; `None` where nobody is asked.
     pub key: Option<String>,
     /// What is allowed.
     pub scope: Scope,
@@ -53,7 +54,7 @@ impl Principal {
     }
 }
 
-/// What a valid key gives.
+/// What a valid key or token gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
     /// Who it is.
@@ -62,25 +63,34 @@ pub struct Admission {
     pub requests_per_minute: Option<u32>,
 }
 
-/// Why a key was not accepted.
+/// Why a key or a token was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is malformed, unknown, revoked or expired. Which of these is nobody's business.
+    /// A key is malformed, unknown, revoked or expired. Which of these is nobody's business.
     #[error("the key is not valid")]
     Invalid,
-    /// Nobody can tell now.
+    /// Nobody can tell now whether a key is good.
     #[error("keys cannot be checked now: {0}")]
     Unavailable(String),
+    /// A token is not good; the text ends a sentence that begins with `the token`.
+    #[error("the token {0}")]
+    Token(&'static str),
+    /// A good token whose subject has no role that means anything here.
+    #[error("the token holds no role that means something here")]
+    NoRole,
+    /// The issuer's keys are not known, so nobody can tell whether a token is good.
+    #[error("tokens cannot be checked now: the issuer does not answer")]
+    IssuerAway { retry_seconds: u64 },
 }
 
-/// Knows the keys.
+/// Knows who may come in.
 #[async_trait]
 pub trait Authority: Send + Sync + std::fmt::Debug {
-    /// Whose key this text is.
+    /// Whose key or token this text is.
     ///
     /// # Errors
     /// [`Refusal`].
-    async fn admit(&self, key: &str) -> Result<Admission, Refusal>;
+    async fn admit(&self, credential: &str) -> Result<Admission, Refusal>;
 }
 #[async_trait]
 impl<T: keys::KeyStore> Authority for T {

@@ -1,4 +1,4 @@
-//! Who asks, and whether their key allows it.
+//! Who asks, and whether their key or token allows it.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -40,10 +40,10 @@ impl Principal {
 
 /// The guard has put the principal into the request, unless the address is open to everybody.
 fn principal(parts: &Parts, needed: Scope) -> Result<Principal, Problem> {
-    let unknown = || Problem::new(Kind::Unauthenticated, "send a valid API key");
+    let unknown = || Problem::new(Kind::Unauthenticated, "send a valid API key or token");
     let principal = parts.extensions.get::<Principal>().ok_or_else(unknown)?;
     if principal.scope < needed {
-        let detail = format!("this needs a key with the scope {}", needed.name());
+        let detail = format!("this needs a key or token with the scope {}", needed.name());
         return Err(Problem::new(Kind::Forbidden, detail));
     }
     Ok(principal.clone())

@@ -24,7 +24,7 @@ use super::{App, attacks, health, methods, models, samples, segmentations, versi
             to the field that is to blame.",
     ),
     servers((url = "/", description = "This service")),
-    security((), ("bearer" = []), ("api_key" = [])),
+    security((), ("bearer" = []), ("api_key" = []), ("token" = [])),
     tags(
         (name = "attacks", description = "Attacks as durable jobs: submit, follow, stop, repeat, delete."),
         (name = "artifacts", description = "The files of succeeded attacks."),
@@ -54,6 +54,9 @@ pub(super) fn router() -> OpenApiRouter<App> {
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
     let header = ApiKeyValue::with_description("X-Api-Key", "For clients that cannot set Authorization");
     components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
+    let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+    let token = token.description(Some("A token of the OpenID Connect issuer, where the service has one"));
+    components.add_security_scheme("token", SecurityScheme::Http(token.build()));
     OpenApiRouter::with_openapi(description)
         .merge(attacks::routes())
         .merge(segmentations::routes())

@@ -172,7 +172,7 @@ impl ValueEnum for AccessMode {
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         Some(match self {
             Self::Loopback => clap::builder::PossibleValue::new("loopback").help("everybody on this machine, no other"),
-            Self::Keys => clap::builder::PossibleValue::new("keys").help("who has an API key"),
+            Self::Keys => clap::builder::PossibleValue::new("keys").help("who has an API key or a token"),
             Self::OpenToEverybody => clap::builder::PossibleValue::new("open_to_everybody").help("whoever can connect"),
         })
     }

@@ -103,7 +103,7 @@ impl Config {
                           `segprobe keys create`, or to \"open_to_everybody\" if the network is closed by other means";
             return Err(wrong("server.listen", format!("{address} {advice}")));
         }
-        Ok(())
+        self.access.check_oidc()
     }
 }
 
@@ -129,14 +129,14 @@ fn check_model(index: usize, model: &ModelConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn range(key: &str, value: u64, allowed: RangeInclusive<u64>) -> Result<(), ConfigError> {
+pub(super) fn range(key: &str, value: u64, allowed: RangeInclusive<u64>) -> Result<(), ConfigError> {
     match allowed.contains(&value) {
         true => Ok(()),
         false => Err(wrong(key, format!("is {value}: set it from {} to {}", allowed.start(), allowed.end()))),
     }
 }
 
-fn wrong(key: impl Into<String>, detail: impl Into<String>) -> ConfigError {
+pub(super) fn wrong(key: impl Into<String>, detail: impl Into<String>) -> ConfigError {
     ConfigError::Setting { key: key.into(), detail: detail.into() }
 }
 

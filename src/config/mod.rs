@@ -3,10 +3,12 @@
 //! [`Config::load`] reads the first three; the flags of `segprobe serve` are laid over them by the command line,
 //! and [`Config::check`] then says which setting cannot work. [`settings`] has a line about each.
 
+mod access;
 mod check;
 mod load;
 pub mod settings;
 
+pub use access::{AccessConfig, AccessMode};
 pub use load::ConfigError;
 
 use std::net::SocketAddr;
@@ -176,29 +178,6 @@ pub struct ModelConfig {
     pub recompute: Option<bool>,
 }
 
-/// Who may come in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AccessConfig {
-    /// Whether API keys are asked for.
-    pub mode: AccessMode,
-    /// Requests a minute of one key (of one address without keys).
-    pub requests_per_minute: u32,
-}
-
-/// Whether API keys are asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AccessMode {
-    /// Nobody is asked on a loopback address; any other address is refused at start.
-    #[default]
-    Loopback,
-    /// Everybody needs a key.
-    Keys,
-    /// Nobody is asked on any address: for a network that is closed by other means.
-    OpenToEverybody,
-}
-
 /// What is logged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -278,12 +257,6 @@ impl Default for StorageConfig {
             s3_region: String::new(),
             s3_path_style: true,
         }
-    }
-}
-
-impl Default for AccessConfig {
-    fn default() -> Self {
-        Self { mode: AccessMode::Loopback, requests_per_minute: 1200 }
     }
 }
 

@@ -62,7 +62,23 @@ pub const SETTINGS: &[Setting] = &[
     about("storage.s3_region", "The bucket's region; `AWS_REGION` if empty."),
     about("storage.s3_path_style", "Whether the bucket's name is in the path and not in the host."),
     about("access.mode", "`loopback`, `keys` or `open_to_everybody`: who is let in."),
-    about("access.requests_per_minute", "Requests a minute of one key, or of one address where no keys are asked for."),
+    about(
+        "access.requests_per_minute",
+        "Requests a minute of one key or token's subject, or of one address where nobody is asked.",
+    ),
+    about(
+        "access.oidc_issuer",
+        "`https://...` of the issuer whose tokens are accepted beside keys; none are if empty.",
+    ),
+    about("access.oidc_audience", "What tokens have to be made for: a value of their `aud`."),
+    about(
+        "access.oidc_role_claim",
+        "Where a token holds roles: a path with dots (`realm_access.roles`), or a JSON pointer if it begins with `/`.",
+    ),
+    about("access.oidc_reader_roles", "Roles that mean the scope `reader`."),
+    about("access.oidc_runner_roles", "Roles that mean the scope `runner`."),
+    about("access.oidc_admin_roles", "Roles that mean the scope `admin`."),
+    about("access.oidc_leeway_seconds", "Seconds by which the issuer's clock and this one may differ."),
     about("log.format", "`text` or `json`."),
     about("log.filter", "What is logged, as in `RUST_LOG`: `info`, `segprobe=debug`, ..."),
 ];

@@ -30,6 +30,10 @@ pub const ENGINE_CALL_SECONDS: &str = "segprobe_engine_call_seconds";
 pub const ENGINE_HALVINGS: &str = "segprobe_engine_halvings_total";
 /// 1 while the engine of `model` answers, else 0.
 pub const ENGINE_HEALTHY: &str = "segprobe_engine_healthy";
+/// Questions to the OpenID Connect issuer for its keys, by `outcome`.
+pub const OIDC_FETCHES: &str = "segprobe_oidc_fetches_total";
+/// 1 while tokens of the OpenID Connect issuer can be checked, else 0.
+pub const OIDC_READY: &str = "segprobe_oidc_ready";
 /// Resident memory of the process in bytes.
 pub const MEMORY_BYTES: &str = "segprobe_process_memory_bytes";
 
@@ -56,5 +60,7 @@ pub(super) fn describe() {
     describe_gauge!(ENGINE_CALL_SECONDS, Unit::Seconds, "Seconds of a call of the model by its rows, recent median");
     describe_counter!(ENGINE_HALVINGS, "Calls that were halved because memory ran out");
     describe_gauge!(ENGINE_HEALTHY, "1 while the engine answers, else 0");
+    describe_counter!(OIDC_FETCHES, "Questions to the OpenID Connect issuer for its keys by outcome");
+    describe_gauge!(OIDC_READY, "1 while tokens of the OpenID Connect issuer can be checked, else 0");
     describe_gauge!(MEMORY_BYTES, Unit::Bytes, "Resident memory of the process");
 }

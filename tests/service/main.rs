@@ -16,6 +16,7 @@ mod listing;
 mod malformed;
 mod many;
 mod models;
+mod oidc;
 mod openapi;
 mod recovery;
 mod rerun;

@@ -22,6 +22,13 @@
 {{- if and $values.serviceMonitor.enabled (eq $values.config.access.mode "keys") (not $values.serviceMonitor.keySecret.name) -}}
 {{- fail "serviceMonitor.keySecret.name is empty: /metrics asks for a key in access mode keys, so name a secret with one of scope reader" -}}
 {{- end -}}
+{{- $access := $values.config.access -}}
+{{- if and $access.oidc_issuer (ne $access.mode "keys") -}}
+{{- fail "config.access.oidc_issuer is set, but in mode open_to_everybody nobody is asked for a token" -}}
+{{- end -}}
+{{- if ne (empty $access.oidc_issuer) (empty $access.oidc_audience) -}}
+{{- fail "config.access: set oidc_issuer and oidc_audience, or neither" -}}
+{{- end -}}
 {{- $limits := $values.config.limits | default dict -}}
 {{- if and $limits.body_bytes (gt (int64 $limits.body_bytes) (int64 (default 268435456 $limits.waiting_bytes))) -}}
 {{- fail "config.limits.waiting_bytes is below body_bytes: no upload of that size would be taken" -}}

@@ -45,9 +45,9 @@
 {{- end -}}
 {{- end }}
 
-{{/* JSON's texts and booleans mean the same in TOML. All numbers among the settings are whole. */}}
+{{/* JSON's texts, booleans and lists of texts mean the same in TOML. All numbers among the settings are whole. */}}
 {{- define "segprobe.literal" -}}
-{{- if or (kindIs "bool" .) (and (kindIs "string" .) (not (typeIs "json.Number" .))) -}}
+{{- if or (kindIs "bool" .) (kindIs "slice" .) (and (kindIs "string" .) (not (typeIs "json.Number" .))) -}}
 {{- toJson . -}}
 {{- else -}}
 {{- int64 . -}}

@@ -15,6 +15,9 @@
 {{- define "segprobe.commonEgress" -}}
 {{- $policy := .Values.networkPolicy -}}
 {{ include "segprobe.egress" (dict "to" $policy.dns "ports" (list "UDP/53" "TCP/53")) }}
+{{- with .Values.config.access.oidc_issuer }}
+{{ include "segprobe.egress" (dict "to" $policy.issuer "ports" (list (printf "TCP/%s" (include "segprobe.port" .)))) }}
+{{- end }}
 {{- with $policy.extraEgress }}
 {{ toYaml . }}
 {{- end }}

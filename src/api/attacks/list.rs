@@ -114,7 +114,7 @@ fn caller(asked: Option<String>, principal: &Principal) -> Result<Option<String>
     match asked {
         asked if principal.scope >= Scope::Admin => Ok(asked),
         Some(other) if other != principal.caller => {
-            Err(Problem::new(Kind::Forbidden, "the attacks of other callers need a key with the scope admin"))
+            Err(Problem::new(Kind::Forbidden, "the attacks of other callers need a key or token with the scope admin"))
         }
         _ => Ok(Some(principal.caller.clone())),
     }

@@ -139,7 +139,7 @@ async fn submission(principal: &Principal, headers: &HeaderMap, request: Request
     let mut parts = Parts::read(request, PICTURES).await?;
     let spec = JobSpec::from_json(&parts.spec()?)?;
     if spec.priority > 0 && principal.scope < Scope::Admin {
-        let detail = "a priority above 0 needs a key with the scope admin";
+        let detail = "a priority above 0 needs a key or token with the scope admin";
         return Err(Problem::new(Kind::Forbidden, detail).at("/spec/priority"));
     }
     let upload = Upload {

@@ -15,7 +15,7 @@ use crate::api::problem::Problem;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// Who watches the service or reads its manual needs no key.
+/// Who watches the service or reads its manual needs neither key nor token.
 const OPEN_PATHS: [&str; 5] = ["/", "/healthz", "/readyz", "/version", "/openapi.json"];
 
 /// Folders of files that come with the program.
@@ -59,10 +59,13 @@ async fn admit(authority: &dyn Authority, headers: &HeaderMap) -> Result<Admissi
             tracing::error!(reason, "keys cannot be checked");
             refusal::unavailable("keys cannot be checked now: try again later")
         }
+        access::Refusal::Token(why) => refusal::invalid_token(why),
+        access::Refusal::NoRole => refusal::no_role(),
+        access::Refusal::IssuerAway { retry_seconds } => refusal::issuer_away(retry_seconds),
     })
 }
 
-/// The key of a request; `Authorization` goes before `X-Api-Key`.
+/// The key or token of a request; `Authorization` goes before `X-Api-Key`.
 fn key(headers: &HeaderMap) -> Option<&str> {
     let Some(authorization) = headers.get(AUTHORIZATION) else {
         return headers.get(X_API_KEY)?.to_str().ok();

@@ -14,6 +14,30 @@ pub(super) fn unauthenticated() -> Problem {
     Problem::new(Kind::Unauthenticated, detail).with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 
+/// A token that is not good (RFC 6750); `why` ends a sentence that begins with `the token`.
+pub(super) fn invalid_token(why: &'static str) -> Problem {
+    let problem = Problem::new(Kind::Unauthenticated, format!("the token {why}: get a new one from its issuer"));
+    let challenge = format!("Bearer error=\"invalid_token\", error_description=\"the token {why}\"");
+    match HeaderValue::try_from(challenge) {
+        Ok(challenge) => problem.with_header(WWW_AUTHENTICATE, challenge),
+        Err(_) => problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\"")),
+    }
+}
+
+/// A good token whose subject may do nothing here.
+pub(super) fn no_role() -> Problem {
+    let detail = "the token is good, but holds no role that means something here: have one given to its subject";
+    let challenge = HeaderValue::from_static("Bearer error=\"insufficient_scope\"");
+    forbidden(detail).with_header(WWW_AUTHENTICATE, challenge)
+}
+
+/// Nobody can tell whether a token is good.
+pub(super) fn issuer_away(retry_seconds: u64) -> Problem {
+    let detail =
+        "tokens cannot be checked now, because their issuer does not answer: try again later, or use an API key";
+    unavailable(detail).retry_after(retry_seconds)
+}
+
 /// Not from where the request comes.
 pub(super) fn forbidden(detail: &'static str) -> Problem {
     Problem::new(Kind::Forbidden, detail)

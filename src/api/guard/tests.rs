@@ -18,7 +18,7 @@ use crate::access::{Admission, Principal, Refusal, Scope};
 
 const KEY: &str = "spk_abc_secret";
 
-/// Knows one key, and one that makes it fail.
+/// Knows one key, one that makes it fail, and tokens that are refused.
 #[derive(Debug)]
 struct OneKey;
 
@@ -36,6 +36,9 @@ impl Authority for OneKey {
                 requests_per_minute: Some(3),
             }),
             "broken" => Err(Refusal::Unavailable("/secret/path".into())),
+            "expired.to.ken" => Err(Refusal::Token("has expired")),
+            "powerless.to.ken" => Err(Refusal::NoRole),
+            "early.to.ken" => Err(Refusal::IssuerAway { retry_seconds: 10 }),
             _ => Err(Refusal::Invalid),
         }
     }
@@ -195,6 +198,27 @@ async fn keys_that_cannot_be_checked_are_a_matter_of_time() {
     let answer = Service::new(AccessMode::Keys).ask("GET /who", &[(name, &value)], "").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers.contains_key("retry-after") && !answer.text.contains("secret"));
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_told_why() {
+    let service = Service::new(AccessMode::Keys);
+    let expired = r#"Bearer error="invalid_token", error_description="the token has expired""#;
+    let powerless = r#"Bearer error="insufficient_scope""#;
+    for (token, status, kind, challenge) in [
+        ("expired.to.ken", 401, "/problems/unauthenticated", Some(expired)),
+        ("powerless.to.ken", 403, "/problems/forbidden", Some(powerless)),
+        ("early.to.ken", 503, "/problems/unavailable", None),
+    ] {
+        let [(name, value)] = bearer(token);
+        let answer = service.ask("GET /who", &[(name, &value)], "").await;
+        assert_eq!((answer.status.as_u16(), &answer.problem()["type"]), (status, &kind.into()));
+        let told = answer.headers.get("www-authenticate").map(|value| value.to_str().unwrap());
+        assert_eq!(told, challenge);
+        let wait = answer.headers.get("retry-after").map(|value| value.to_str().unwrap());
+        assert_eq!(wait, (status == 503).then_some("10"));
+    }
+    assert!(service.audit().is_empty());
 }
 
 #[tokio::test]

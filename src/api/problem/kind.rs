@@ -7,9 +7,9 @@ use axum::http::StatusCode;
 pub enum Kind {
     /// Not HTTP, form data or JSON as it should be.
     BadRequest,
-    /// No valid key.
+    /// No valid key or token.
     Unauthenticated,
-    /// A valid key that does not allow this.
+    /// A valid key or token that does not allow this.
     Forbidden,
     /// Nothing at this address, or nothing that the caller may know of.
     NotFound,
@@ -87,7 +87,9 @@ impl Kind {
     fn facts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read"),
-            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "A valid API key is needed"),
+            Self::Unauthenticated => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated", "A valid API key or token is needed")
+            }
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "The request is not allowed"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::MethodNotAllowed => {

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Parts;
 use super::vitals::RunningParts;
+use crate::access::Authority;
 use crate::access::keys::KeyStore;
+use crate::access::oidc::{Issuer, KeysAndTokens};
 use crate::api::health::Operations;
 use crate::api::{self, App};
 use crate::artifact::Artifacts;
@@ -23,6 +25,7 @@ pub(super) async fn assemble(config: Arc<Config>, metrics: Metrics, stop: Cancel
     let OpenedStore { jobs: store, keys, authority } =
         OpenedStore::open(storage).await.context("cannot open the job store")?;
     warn_without_keys(&config, &*keys).await?;
+    let authority = beside_tokens(authority, &config, &stop)?;
     if !storage.is_shared() {
         let jobs = store.recover().await.context("cannot recover the jobs")?;
         if jobs > 0 {
@@ -65,8 +68,21 @@ async fn load(config: &Config) -> Result<Hosts> {
     Ok(hosts)
 }
 
+/// Accepts the tokens of an issuer too, if the settings name one. It is asked for its keys from now on; nothing waits
+/// for the answer.
+fn beside_tokens(keys: Arc<dyn Authority>, config: &Config, stop: &CancellationToken) -> Result<Arc<dyn Authority>> {
+    if config.access.oidc_issuer.is_empty() {
+        return Ok(keys);
+    }
+    let issuer = Arc::new(Issuer::new(&config.access)?);
+    let (fetching, stop) = (issuer.clone(), stop.clone());
+    tokio::spawn(async move { fetching.keep_fresh(stop).await });
+    Ok(Arc::new(KeysAndTokens::new(keys, issuer)))
+}
+
 async fn warn_without_keys(config: &Config, keys: &dyn KeyStore) -> Result<()> {
-    if config.access.mode == AccessMode::Keys && keys.list().await?.is_empty() {
+    let asks_for_keys = config.access.mode == AccessMode::Keys && config.access.oidc_issuer.is_empty();
+    if asks_for_keys && keys.list().await?.is_empty() {
         let folder = config.storage.folder.display();
         let command = format!("segprobe keys create --caller NAME --scope runner --data {folder}");
         tracing::warn!(command, "there is no API key yet, so nobody is let in: create one");

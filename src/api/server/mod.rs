@@ -39,7 +39,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 pub(crate) struct Parts {
     /// All routes, without the guard.
     pub routes: Router,
-    /// Knows the keys.
+    /// Knows the keys, and the tokens of an issuer if there is one.
     pub authority: Arc<dyn Authority>,
     /// Ends when every running attack has ended or was handed back; not before `stop` is cancelled.
     pub work: BoxFuture<'static, ()>,
