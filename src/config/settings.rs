@@ -61,6 +61,12 @@ pub const SETTINGS: &[Setting] = &[
     about("access.requests_per_minute", "Requests a minute of one key, or of one address where no keys are asked for."),
     about("log.format", "`text` or `json`."),
     about("log.filter", "What is logged, as in `RUST_LOG`: `info`, `segprobe=debug`, ..."),
+    about(
+        "telemetry.otlp_endpoint",
+        "`http://host:4318` of a collector of traces that speaks OTLP over HTTP; nothing is sent if empty.",
+    ),
+    about("telemetry.service_name", "What the collector calls this service."),
+    about("telemetry.sample_ratio", "Share of traces that are kept, 0 to 1; what a caller decided goes before it."),
 ];
 
 /// The keys of a model, which come as a list of tables.

@@ -30,6 +30,8 @@ pub const ENGINE_CALL_SECONDS: &str = "segprobe_engine_call_seconds";
 pub const ENGINE_HALVINGS: &str = "segprobe_engine_halvings_total";
 /// 1 while the engine of `model` answers, else 0.
 pub const ENGINE_HEALTHY: &str = "segprobe_engine_healthy";
+/// Spans of traces by `outcome`: `sent`, or `lost` because the collector did not take them.
+pub const SPANS: &str = "segprobe_spans_total";
 /// Resident memory of the process in bytes.
 pub const MEMORY_BYTES: &str = "segprobe_process_memory_bytes";
 
@@ -56,5 +58,6 @@ pub(super) fn describe() {
     describe_gauge!(ENGINE_CALL_SECONDS, Unit::Seconds, "Seconds of a call of the model by its rows, recent median");
     describe_counter!(ENGINE_HALVINGS, "Calls that were halved because memory ran out");
     describe_gauge!(ENGINE_HEALTHY, "1 while the engine answers, else 0");
+    describe_counter!(SPANS, "Spans of traces by what became of them");
     describe_gauge!(MEMORY_BYTES, Unit::Bytes, "Resident memory of the process");
 }

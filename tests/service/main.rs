@@ -21,3 +21,4 @@ mod recovery;
 mod rerun;
 mod segmentations;
 mod submit;
+mod traces;

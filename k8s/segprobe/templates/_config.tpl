@@ -45,10 +45,12 @@
 {{- end -}}
 {{- end }}
 
-{{/* JSON's texts and booleans mean the same in TOML. All numbers among the settings are whole. */}}
+{{/* JSON's texts and booleans mean the same in TOML. A number that is whole is written as one: `1e+06` is none there. */}}
 {{- define "segprobe.literal" -}}
 {{- if or (kindIs "bool" .) (and (kindIs "string" .) (not (typeIs "json.Number" .))) -}}
 {{- toJson . -}}
+{{- else if ne (float64 .) (floor .) -}}
+{{- float64 . -}}
 {{- else -}}
 {{- int64 . -}}
 {{- end -}}

@@ -15,6 +15,9 @@
 {{- define "segprobe.commonEgress" -}}
 {{- $policy := .Values.networkPolicy -}}
 {{ include "segprobe.egress" (dict "to" $policy.dns "ports" (list "UDP/53" "TCP/53")) }}
+{{- with dig "telemetry" "otlp_endpoint" "" .Values.config }}
+{{ include "segprobe.egress" (dict "to" $policy.traces "ports" (list (printf "TCP/%s" (include "segprobe.port" .)))) }}
+{{- end }}
 {{- with $policy.extraEgress }}
 {{ toYaml . }}
 {{- end }}

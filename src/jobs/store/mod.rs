@@ -29,6 +29,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Inputs, Job, JobId, JobSpec, Outcome, Progress, State};
+use crate::telemetry::traces::TraceContext;
 
 pub use opened::OpenedStore;
 pub use postgres::PostgresStore;
@@ -71,6 +72,7 @@ pub struct NewJob {
     pub idempotency: Option<Idempotency>,
     pub rerun_of: Option<JobId>,
     pub request_id: Option<String>,
+    pub trace: Option<TraceContext>,
 }
 
 /// A caller's name for a request, and what the request was.

@@ -11,6 +11,7 @@ use super::failure::Fault;
 use super::follow::Follow;
 use super::lifeline::{GivenUp, Lifeline};
 use super::publish::{manifest, publish};
+use super::traced::Trace;
 use crate::engine::Engine;
 use crate::evaluation::result::AttackResult;
 use crate::evaluation::{Artifact, Control, RunError, run_attack};
@@ -26,6 +27,7 @@ pub(super) struct Attempt {
     pub(super) lease: Lease,
     pub(super) lifeline: Lifeline,
     pub(super) follow: Follow,
+    pub(super) trace: Trace,
 }
 
 /// An attack that ran to its end, with all its files but the manifest.
@@ -36,10 +38,10 @@ pub(super) struct Attacked {
 }
 
 impl Attempt {
-    pub(super) fn new(pool: Arc<Pool>, job: Job, lease: Lease) -> Self {
+    pub(super) fn new(pool: Arc<Pool>, job: Job, lease: Lease, trace: Trace) -> Self {
         let lifeline = Lifeline::new(&pool, lease.clone());
         let follow = Follow::new(job.spec.attack.points());
-        Self { pool, job, lease, lifeline, follow }
+        Self { pool, job, lease, lifeline, follow, trace }
     }
 
     /// Runs the job to one of its ends and writes it down.
@@ -90,16 +92,20 @@ impl Attempt {
 
     async fn try_work(&self, host: &Arc<Host>, engine: &Engine) -> Result<End, Fault> {
         let jobs = &self.pool.jobs;
+        let loading = self.trace.load();
         let loaded = load(jobs.artifacts(), &self.job).await?;
+        drop(loading);
         let mut attacked = self.attack(loaded, host, engine).await?;
         let machine = Machine::this(engine.device(), engine.precision());
         attacked.files.push(manifest(&self.job, host, (machine, &attacked)));
+        let _publishing = self.trace.publish(attacked.files.len());
         let outcome = publish(jobs, &self.job, attacked).await?;
         Ok(End::Succeeded(Box::new(outcome)))
     }
 
     /// Runs the attack on a thread of its own: one that hangs must not keep the process from ending.
     async fn attack(&self, loaded: Loaded, host: &Arc<Host>, engine: &Engine) -> Result<Attacked, Fault> {
+        let _steps = self.trace.attack(&self.follow);
         let (answer, answered) = oneshot::channel();
         let (host, engine) = (host.clone(), engine.clone());
         let (cancel, follow, span) = (self.lifeline.cancel.clone(), self.follow.clone(), tracing::Span::current());
