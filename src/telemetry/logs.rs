@@ -23,7 +23,7 @@ pub fn install(config: &LogConfig, traces: Option<&Traces>) -> Result<()> {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),
     };
     let mut layers = vec![lines];
-    layers.extend(traces.map(|traces| traces.layer().boxed()));
+    layers.extend(traces.map(|traces| traces.layer::<Registry>().boxed()));
     let installed = tracing_subscriber::registry().with(layers).try_init();
     installed.map_err(|error| anyhow!("cannot begin to log: {error}"))
 }

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Attempts are children of the request and not linked to it: a job has one request, and who follows that wants one
-//! picture. None of these spans is entered, and the thread of the attack holds none, so an attempt ends in its trace when
-//! it is given up, however long a device hangs.
+//! picture. None of these spans is entered, and the thread of the attack holds none, so an attempt ends in its trace
+//! when it is given up, however long a device hangs.
 
 use std::time::SystemTime;
 

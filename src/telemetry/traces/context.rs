@@ -94,7 +94,7 @@ pub fn tell(key: &'static str, value: impl Display) {
     }
 }
 
-/// The name of the trace that a span is in, as log lines have it; `None` for a span that is not exported anywhere.
+/// The name of the trace that a span is in, as log lines have it; `None` if nothing is exported.
 pub fn trace_id(span: &Span) -> Option<String> {
     let context = span.context();
     let span = context.span();

@@ -45,7 +45,8 @@ impl Collector {
         let before = self.failing.swap(lost, Ordering::Relaxed);
         match result {
             Err(error) if !before => {
-                tracing::warn!(endpoint = self.endpoint, %error, "the collector takes no spans: traces are lost until it does");
+                let endpoint = &self.endpoint;
+                tracing::warn!(endpoint, %error, "the collector takes no spans: they are lost until it does");
             }
             Ok(()) if before => tracing::info!(endpoint = self.endpoint, "the collector takes spans again"),
             _ => {}

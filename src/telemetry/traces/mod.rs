@@ -1,4 +1,5 @@
-//! Traces: what one request caused, from its arrival to the last file of its job, as spans for an OpenTelemetry collector.
+//! Traces: what one request caused, from its arrival to the last file of its job, as spans for an OpenTelemetry
+//! collector.
 //!
 //! A span of a trace is a `tracing` span with the target [`TARGET`]. The log never sees these, and the exporter sees no
 //! others, so that neither has to bend to the other. While no collector is configured nobody asks for them: making
@@ -71,7 +72,7 @@ impl Traces {
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
     {
-        tracing_opentelemetry::layer()
+        tracing_opentelemetry::layer::<S>()
             .with_tracer(self.provider.tracer(env!("CARGO_PKG_NAME")))
             .with_location(false)
             .with_threads(false)
