@@ -16,6 +16,9 @@ _IMAGES = (ROOT / "docker/Dockerfile", ROOT / "docker/Dockerfile.cuda")
 # Set by the chart itself, so not to be set as `config`.
 _OF_THE_CHART = re.compile(r"^(server\.(role|advertise|listen)|storage\..*)$")
 
+# Settings that need not be whole numbers.
+_SHARES = {"telemetry.sample_ratio"}
+
 
 def known() -> tuple[set[str], set[str]]:
     """Names of all settings, and of the fields of a model."""
@@ -37,7 +40,7 @@ def complaints(objects: list[dict]) -> list[str]:
         used = {f"{section}.{key}" for section, keys in config.items() for key in keys}
         found += [f"{named(thing)}: there is no setting {name}" for name in sorted(used - settings)]
         found += [f"{named(thing)}: a model has no {field}" for model in models for field in sorted(model.keys() - fields)]
-        found += [f"{named(thing)}: {name} is no whole number" for name in sorted(used) if isinstance(_value(config, name), float)]
+        found += [f"{named(thing)}: {name} is no whole number" for name in sorted(used - _SHARES) if isinstance(_value(config, name), float)]
     for thing, template in templates(objects):
         if thing["kind"] == "Deployment":
             found += [f"{named(thing)}: {what}" for what in _overruled(template["spec"], read(thing, objects))]

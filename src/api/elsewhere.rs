@@ -11,6 +11,7 @@ use reqwest::Client;
 
 use super::problem::{Kind, Problem};
 use crate::jobs::catalogue::Offered;
+use crate::telemetry::traces::TraceContext;
 
 /// What goes along with a question.
 const ASKED: [HeaderName; 4] =
@@ -35,6 +36,9 @@ pub(super) async fn ask(
         if let Some(value) = headers.get(&name) {
             request = request.header(name, value);
         }
+    }
+    if let Some(trace) = TraceContext::current() {
+        request = request.headers(trace.headers());
     }
     let unreachable = |error: reqwest::Error| {
         tracing::warn!(model = model.name, %error, "a worker does not answer");

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::settings_args::SettingsArgs;
 use crate::api::server;
-use crate::telemetry::logs;
+use crate::telemetry::{Traces, logs};
 
 /// Serve attacks over HTTP until the process is asked to stop.
 #[derive(Debug, Args)]
@@ -20,8 +20,15 @@ pub struct ServeArgs {
 /// Settings that cannot work; a folder, model or address that cannot be used.
 pub fn run(args: &ServeArgs) -> Result<()> {
     let config = args.settings.settings()?;
-    logs::install(&config.log)?;
+    let traces = Traces::start(&config)?;
+    logs::install(&config.log, traces.as_ref())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(server::serve(config))
+    let served = runtime.block_on(server::serve(config));
+    // what is cut off ends its spans
+    drop(runtime);
+    if let Some(traces) = traces {
+        traces.stop();
+    }
+    served
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use axum::http::Uri;
 use tracing_subscriber::EnvFilter;
 
-use super::{AccessMode, Config, ConfigError, ModelConfig, Role};
+use super::{AccessMode, Config, ConfigError, ModelConfig, Role, TelemetryConfig};
 use crate::model::{DeviceChoice, Precision};
 
 impl Config {
@@ -21,6 +22,7 @@ impl Config {
         if let Err(error) = EnvFilter::try_new(&self.log.filter) {
             return Err(wrong("log.filter", format!("is not a filter ({error}): try \"info\" or \"segprobe=debug\"")));
         }
+        self.check_telemetry()?;
         self.check_storage()?;
         self.check_models()?;
         self.check_access()
@@ -50,6 +52,28 @@ impl Config {
         range("engine.max_batch", engine.max_batch as u64, 1..=1024)?;
         range("engine.memory_mib", engine.memory_mib, 0..=1 << 30)?;
         range("access.requests_per_minute", access.requests_per_minute.into(), 1..=1_000_000)
+    }
+
+    fn check_telemetry(&self) -> Result<(), ConfigError> {
+        let TelemetryConfig { otlp_endpoint, service_name, sample_ratio } = &self.telemetry;
+        if otlp_endpoint.contains('@') {
+            // what was set holds a password
+            let advice = "holds a name or a password: put them into OTEL_EXPORTER_OTLP_HEADERS";
+            return Err(wrong("telemetry.otlp_endpoint", advice));
+        }
+        let host = ["http://", "https://"].iter().find_map(|scheme| otlp_endpoint.strip_prefix(scheme));
+        let is_address = host.is_some_and(|host| !host.starts_with(['/', ':']) && otlp_endpoint.parse::<Uri>().is_ok());
+        if !otlp_endpoint.is_empty() && (!is_address || otlp_endpoint.contains(['?', '#'])) {
+            let advice = "is none: write http://host:4318, or nothing to send no traces";
+            return Err(wrong("telemetry.otlp_endpoint", format!("{otlp_endpoint:?} {advice}")));
+        }
+        if service_name.is_empty() {
+            return Err(wrong("telemetry.service_name", "is empty: write what the collector shall call this service"));
+        }
+        if !(0. ..=1.).contains(sample_ratio) {
+            return Err(wrong("telemetry.sample_ratio", format!("is {sample_ratio}: set it from 0 to 1")));
+        }
+        Ok(())
     }
 
     fn check_storage(&self) -> Result<(), ConfigError> {
@@ -213,6 +237,26 @@ mod tests {
         assert!(refusal(|c| c.models = vec![named("a/b")]).contains("cannot be a model's name"));
         let device = ModelConfig { device: Some("tpu".into()), ..ModelConfig::default() };
         assert!(refusal(|c| c.models = vec![device]).starts_with("models[0].device cannot be used"));
+    }
+
+    #[test]
+    fn a_collector_has_an_address_without_secrets_and_a_share_of_traces() {
+        for endpoint in ["http://otel:4318", "https://otel.example/base/", "http://[::1]:4318"] {
+            let mut config = Config::default();
+            config.telemetry.otlp_endpoint = endpoint.into();
+            config.check().unwrap();
+        }
+        for endpoint in ["otel:4318", "grpc://otel:4317", "http://", "http:///v1", "http://o tel", "http://otel?key=1"]
+        {
+            let refused = refusal(|c| c.telemetry.otlp_endpoint = endpoint.into());
+            assert!(refused.starts_with("telemetry.otlp_endpoint \""), "{refused}");
+        }
+        let refused = refusal(|c| c.telemetry.otlp_endpoint = "http://me:hunter2@otel:4318".into());
+        assert!(refused.contains("OTEL_EXPORTER_OTLP_HEADERS") && !refused.contains("hunter2"), "{refused}");
+        for ratio in [-0.1, 1.5, f64::NAN] {
+            assert!(refusal(|c| c.telemetry.sample_ratio = ratio).starts_with("telemetry.sample_ratio is"));
+        }
+        assert!(refusal(|c| c.telemetry.service_name.clear()).starts_with("telemetry.service_name is empty"));
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub struct Config {
     pub models: Vec<ModelConfig>,
     pub access: AccessConfig,
     pub log: LogConfig,
+    pub telemetry: TelemetryConfig,
 }
 
 /// How the service is reached.
@@ -160,6 +161,17 @@ pub enum Role {
     Worker,
 }
 
+impl Role {
+    /// The name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Worker => "worker",
+        }
+    }
+}
+
 /// A model that stays resident.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -197,6 +209,18 @@ pub enum LogFormat {
     /// For a terminal.
     #[default]
     Text,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// `http://host:4318` of a collector that speaks OTLP over HTTP; nothing is sent if empty.
+    pub otlp_endpoint: String,
+    /// What the collector calls this service.
+    pub service_name: String,
+    /// Share of traces that are kept, from 0 to 1; a caller's own decision goes before it.
+    pub sample_ratio: f64,
 }
 
 impl Default for ServerConfig {
@@ -257,6 +281,12 @@ impl Default for StorageConfig {
             s3_region: String::new(),
             s3_path_style: true,
         }
+    }
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self { otlp_endpoint: String::new(), service_name: "segprobe".into(), sample_ratio: 1. }
     }
 }
 

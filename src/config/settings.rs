@@ -81,6 +81,12 @@ pub const SETTINGS: &[Setting] = &[
     about("access.oidc_leeway_seconds", "Seconds by which the issuer's clock and this one may differ."),
     about("log.format", "`text` or `json`."),
     about("log.filter", "What is logged, as in `RUST_LOG`: `info`, `segprobe=debug`, ..."),
+    about(
+        "telemetry.otlp_endpoint",
+        "`http://host:4318` of a collector of traces that speaks OTLP over HTTP; nothing is sent if empty.",
+    ),
+    about("telemetry.service_name", "What the collector calls this service."),
+    about("telemetry.sample_ratio", "Share of traces that are kept, 0 to 1; what a caller decided goes before it."),
 ];
 
 /// The keys of a model, which come as a list of tables.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::JobSpec;
+use crate::telemetry::traces::TraceContext;
 
 /// Names a job; sorts by the time it was submitted (UUID version 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -111,6 +112,8 @@ pub struct Job {
     pub rerun_of: Option<JobId>,
     /// The request that submitted it.
     pub request_id: Option<String>,
+    /// Where in a trace that request was.
+    pub trace: Option<TraceContext>,
     /// When it was submitted.
     pub created_at: DateTime<Utc>,
     /// When its current attempt began.

@@ -12,6 +12,7 @@ use super::inputs::{Hashes, Ingested, Role, Rules, ingest};
 use super::store::{Idempotency, NewJob, QueueLimits, Submitted};
 use super::{Inputs, Job, JobError, JobId, JobSpec, Jobs, SpecError, State};
 use crate::artifact::{ArtifactError, layout};
+use crate::telemetry::traces::TraceContext;
 
 /// A job without its pictures.
 struct Order {
@@ -121,6 +122,7 @@ impl Jobs {
                     idempotency: order.idempotency,
                     rerun_of: order.rerun_of,
                     request_id: order.request_id,
+                    trace: TraceContext::current(),
                 };
                 self.store().submit(job, limits).await.map_err(JobError::from)
             }

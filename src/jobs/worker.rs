@@ -13,6 +13,7 @@ mod lifeline;
 mod publish;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use super::store::Lease;
 use super::{Job, Jobs, catalogue, hosts, janitor};
 use crate::config::{Config, Role};
 use attempt::Attempt;
+use traced::Trace;
 
 /// How often the queue is looked at when nothing in this process has changed it.
 const POLL: Duration = Duration::from_secs(1);
@@ -94,8 +96,10 @@ async fn serve(pool: Arc<Pool>, (workers, grace): (usize, Duration), shutdown: C
         changes.mark_unchanged();
         match pool.claim().await {
             Some((job, lease)) => {
-                let span = tracing::info_span!("job", id = %job.id, caller = %job.caller, attempt = lease.attempt);
-                let attempt = Attempt::new(pool.clone(), job, lease);
+                let trace = Trace::begin(&job);
+                let (attempt, trace_id) = (lease.attempt, trace.id());
+                let span = tracing::info_span!("job", id = %job.id, caller = %job.caller, attempt, trace_id);
+                let attempt = Attempt::new(pool.clone(), job, lease, trace);
                 running.spawn(
                     async move {
                         attempt.run().await;

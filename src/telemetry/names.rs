@@ -34,6 +34,8 @@ pub const ENGINE_HEALTHY: &str = "segprobe_engine_healthy";
 pub const OIDC_FETCHES: &str = "segprobe_oidc_fetches_total";
 /// 1 while tokens of the OpenID Connect issuer can be checked, else 0.
 pub const OIDC_READY: &str = "segprobe_oidc_ready";
+/// Spans of traces by `outcome`: `sent`, or `lost` because the collector did not take them.
+pub const SPANS: &str = "segprobe_spans_total";
 /// Resident memory of the process in bytes.
 pub const MEMORY_BYTES: &str = "segprobe_process_memory_bytes";
 
@@ -62,5 +64,6 @@ pub(super) fn describe() {
     describe_gauge!(ENGINE_HEALTHY, "1 while the engine answers, else 0");
     describe_counter!(OIDC_FETCHES, "Questions to the OpenID Connect issuer for its keys by outcome");
     describe_gauge!(OIDC_READY, "1 while tokens of the OpenID Connect issuer can be checked, else 0");
+    describe_counter!(SPANS, "Spans of traces by what became of them");
     describe_gauge!(MEMORY_BYTES, Unit::Bytes, "Resident memory of the process");
 }

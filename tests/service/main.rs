@@ -22,3 +22,4 @@ mod recovery;
 mod rerun;
 mod segmentations;
 mod submit;
+mod traces;

@@ -45,10 +45,12 @@
 {{- end -}}
 {{- end }}
 
-{{/* JSON's texts, booleans and lists of texts mean the same in TOML. All numbers among the settings are whole. */}}
+{{/* JSON's texts, booleans and lists of texts mean the same in TOML. A number that is whole is written as one: `1e+06` is none there. */}}
 {{- define "segprobe.literal" -}}
 {{- if or (kindIs "bool" .) (kindIs "slice" .) (and (kindIs "string" .) (not (typeIs "json.Number" .))) -}}
 {{- toJson . -}}
+{{- else if ne (float64 .) (floor .) -}}
+{{- float64 . -}}
 {{- else -}}
 {{- int64 . -}}
 {{- end -}}

@@ -18,6 +18,9 @@
 {{- with .Values.config.access.oidc_issuer }}
 {{ include "segprobe.egress" (dict "to" $policy.issuer "ports" (list (printf "TCP/%s" (include "segprobe.port" .)))) }}
 {{- end }}
+{{- with dig "telemetry" "otlp_endpoint" "" .Values.config }}
+{{ include "segprobe.egress" (dict "to" $policy.traces "ports" (list (printf "TCP/%s" (include "segprobe.port" .)))) }}
+{{- end }}
 {{- with $policy.extraEgress }}
 {{ toYaml . }}
 {{- end }}

@@ -16,6 +16,7 @@ use crate::api::guard::request_id::RequestId;
 use crate::api::problem::{Always, Kind, Problem, Refused};
 use crate::jobs::store::{Cancelled, Deleted};
 use crate::jobs::{JobError, JobId};
+use crate::telemetry::traces;
 
 /// Stop an attack
 ///
@@ -72,6 +73,7 @@ pub(super) async fn rerun_attack(
         Ok(job) => job,
         Err(error) => return Err(app.put_off(error).await),
     };
+    traces::tell("segprobe.job.id", job.id);
     let audit = AuditRecord { job: Some(job.id.to_string()), ..AuditRecord::default() };
     let location = [(LOCATION, address(job.id))];
     let attack = Attack::of(&app, job).await?;

@@ -22,6 +22,7 @@ use crate::api::problem::{Always, Kind, Problem, Refused};
 use crate::api::upload::Parts;
 use crate::jobs::store::Submitted;
 use crate::jobs::{InputRecord, Job, JobError, JobSpec, Submission, Upload};
+use crate::telemetry::traces;
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -121,6 +122,7 @@ pub(super) async fn submit_attack(
     if replayed {
         about.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
+    traces::tell("segprobe.job.id", job.id);
     let audit = AuditRecord { job: Some(job.id.to_string()), inputs: hashes(&job) };
     let (status, job) = match Wait::of(&headers, &app.config.server) {
         None => (StatusCode::ACCEPTED, job),

@@ -30,6 +30,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Inputs, Job, JobId, JobSpec, Outcome, Progress, State};
+use crate::telemetry::traces::TraceContext;
 
 pub use inspection::{Inspection, Tables};
 pub use opened::OpenedStore;
@@ -73,6 +74,7 @@ pub struct NewJob {
     pub idempotency: Option<Idempotency>,
     pub rerun_of: Option<JobId>,
     pub request_id: Option<String>,
+    pub trace: Option<TraceContext>,
 }
 
 /// A caller's name for a request, and what the request was.

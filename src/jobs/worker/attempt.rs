@@ -12,6 +12,7 @@ use super::failure::Fault;
 use super::follow::Follow;
 use super::lifeline::{GivenUp, Lifeline};
 use super::publish::{manifest, publish};
+use super::traced::Trace;
 use crate::attack::StepRecord;
 use crate::engine::Engine;
 use crate::evaluation::result::AttackResult;
@@ -30,6 +31,7 @@ pub(super) struct Attempt {
     pub(super) follow: Follow,
     /// Once the job's model is known.
     pub(super) checkpoints: OnceLock<Checkpoints>,
+    pub(super) trace: Trace,
 }
 
 /// An attack that ran to its end, with all its files but the manifest.
@@ -40,10 +42,10 @@ pub(super) struct Attacked {
 }
 
 impl Attempt {
-    pub(super) fn new(pool: Arc<Pool>, job: Job, lease: Lease) -> Self {
+    pub(super) fn new(pool: Arc<Pool>, job: Job, lease: Lease, trace: Trace) -> Self {
         let lifeline = Lifeline::new(&pool, lease.clone());
         let follow = Follow::new(job.spec.attack.points());
-        Self { pool, job, lease, lifeline, follow, checkpoints: OnceLock::new() }
+        Self { pool, job, lease, lifeline, follow, checkpoints: OnceLock::new(), trace }
     }
 
     /// Runs the job to one of its ends and writes it down.
@@ -94,11 +96,14 @@ impl Attempt {
 
     async fn try_work(&self, host: &Arc<Host>, engine: &Engine) -> Result<End, Fault> {
         let jobs = &self.pool.jobs;
+        let loading = self.trace.load();
         let loaded = load(jobs.artifacts(), &self.job).await?;
+        drop(loading);
         let checkpoints = self.checkpoints.get_or_init(|| Checkpoints::new(jobs, &self.job, host, engine));
         let mut attacked = self.attack(loaded, host, engine, checkpoints).await?;
         let machine = Machine::this(engine.device(), engine.precision());
         attacked.files.push(manifest(&self.job, host, (machine, &attacked)));
+        let _publishing = self.trace.publish(attacked.files.len());
         let outcome = publish(jobs, &self.job, attacked).await?;
         Ok(End::Succeeded(Box::new(outcome)))
     }
@@ -112,6 +117,7 @@ impl Attempt {
         engine: &Engine,
         checkpoints: &Checkpoints,
     ) -> Result<Attacked, Fault> {
+        let _steps = self.trace.attack(&self.follow);
         let (answer, answered) = oneshot::channel();
         let (newest, states) = watch::channel(None);
         let resumes = checkpoints.load(engine.device()).await;

@@ -31,6 +31,15 @@ pub(super) enum End {
     Lost,
 }
 
+impl End {
+    fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed { failure, .. } => Some(failure),
+            Self::Succeeded(_) | Self::Cancelled | Self::HandedBack | Self::Lost => None,
+        }
+    }
+}
+
 impl Attempt {
     /// Writes the end down, trying until the lease ends; what another attempt may not see is deleted.
     pub(super) async fn conclude(&self, end: End, began: Instant) {
@@ -93,6 +102,7 @@ impl Attempt {
         let (outcome, seconds) = (self.outcome(end), began.elapsed().as_secs_f64());
         metrics::counter!("segprobe_jobs_total", "outcome" => outcome).increment(1);
         metrics::histogram!("segprobe_job_seconds").record(seconds);
+        self.trace.end(outcome, end.failure());
         match end {
             End::Failed { failure, .. } => {
                 // what a field of the request is blamed for may repeat it: that is the caller's, not the log's

@@ -1,10 +1,25 @@
 //! Where an attempt stands: written by the attack's thread, read by its heartbeat.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::attack::StepRecord;
 use crate::jobs::{Host, Progress};
+
+/// Most points of an attack that are kept for its trace.
+const MILESTONES: u64 = 32;
+
+/// A point that an attack passed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Milestone {
+    pub(super) at: SystemTime,
+    /// Points visited so far.
+    pub(super) step: u64,
+    pub(super) loss: f32,
+    pub(super) dsc: f64,
+    /// Attacks that shared the model.
+    pub(super) rows: usize,
+}
 
 /// Follows an attack step by step. Clones are the same.
 #[derive(Debug, Clone)]
@@ -19,13 +34,25 @@ struct State {
     began: Option<(Instant, u64)>,
     last: Option<Instant>,
     on_device: bool,
+    /// Of all points together.
+    rows: u64,
+    /// At most [`MILESTONES`], evenly spaced.
+    milestones: Vec<Milestone>,
 }
 
 impl Follow {
     /// An attack that will visit `points`.
     pub(super) fn new(points: u64) -> Self {
         let progress = Progress { steps: points, ..Progress::default() };
-        Self(Arc::new(Mutex::new(State { progress, best_target_dsc: None, began: None, last: None, on_device: false })))
+        Self(Arc::new(Mutex::new(State {
+            progress,
+            best_target_dsc: None,
+            began: None,
+            last: None,
+            on_device: false,
+            rows: 0,
+            milestones: Vec::new(),
+        })))
     }
 
     /// From now on all movement has to come from the model's answers.
@@ -46,6 +73,18 @@ impl Follow {
         self.lock().progress.clone()
     }
 
+    /// The points that a trace shows.
+    pub(super) fn milestones(&self) -> Vec<Milestone> {
+        self.lock().milestones.clone()
+    }
+
+    /// Mean number of attacks that shared the model; `None` before the first point.
+    pub(super) fn mean_rows(&self) -> Option<f64> {
+        let state = self.lock();
+        let (_, first) = state.began?;
+        Some(state.rows as f64 / (state.progress.step - first + 1) as f64)
+    }
+
     /// Takes a visited point into account, for the attack and for the pace of its model, which `rows` attacks share.
     pub(super) fn note(&self, record: &StepRecord, host: &Host, rows: usize) {
         let now = Instant::now();
@@ -56,6 +95,7 @@ impl Follow {
             metrics::histogram!("segprobe_step_seconds").record(seconds);
         }
         state.note(record);
+        state.pass(record, rows);
         let step = state.progress.step;
         let (began, first) = *state.began.get_or_insert((now, step));
         if step > first {
@@ -90,6 +130,16 @@ impl State {
         self.progress.dsc = Some(record.dsc);
         self.progress.loss = Some(record.loss);
     }
+
+    fn pass(&mut self, record: &StepRecord, rows: usize) {
+        self.rows += rows as u64;
+        let step = self.progress.step;
+        let every = self.progress.steps.div_ceil(MILESTONES).max(1);
+        if step.is_multiple_of(every) && (self.milestones.len() as u64) < MILESTONES {
+            let at = SystemTime::now();
+            self.milestones.push(Milestone { at, step, loss: record.loss, dsc: record.dsc, rows });
+        }
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +156,25 @@ mod tests {
         assert_eq!(follow.progress().step, records.len() as u64);
         assert_eq!(follow.progress().dsc, records.last().map(|(dsc, _)| *dsc));
         follow.progress().best_dsc
+    }
+
+    #[test]
+    fn a_trace_shows_a_bounded_number_of_points() {
+        let passed = |points: u64, visited: u64| -> Vec<u64> {
+            let follow = Follow::new(points);
+            for _ in 0..visited {
+                let mut state = follow.lock();
+                state.note(&record(0.5, None));
+                state.pass(&record(0.5, None), 3);
+            }
+            assert_eq!(follow.mean_rows(), (visited > 0).then_some(3.));
+            follow.milestones().iter().map(|seen| seen.step).collect()
+        };
+        assert_eq!(passed(3, 3), [1, 2, 3]);
+        assert_eq!(passed(10_000, 0), [0; 0]);
+        let many = passed(10_000, 20_000);
+        assert_eq!((many.len(), many[0], many[31]), (32, 313, 10_016));
+        assert_eq!(passed(40, 40).len(), 20);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod answer;
 mod client;
+mod collector;
 mod events;
 mod options;
 pub mod pictures;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 pub use answer::{Answer, blamed, text};
 pub use client::Client;
+pub use collector::{Collector, Span};
 pub use events::{Event, EventStream};
 pub use options::Options;
 use process::Process;

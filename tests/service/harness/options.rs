@@ -17,6 +17,12 @@ impl Options {
             .set("access.requests_per_minute", 1_000_000)
     }
 
+    /// Sets a variable of the process that is no setting.
+    pub fn variable(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
     /// Sets what the configuration file calls `section.name`.
     pub fn set(mut self, setting: &str, value: impl ToString) -> Self {
         let name = format!("SEGPROBE_{}", setting.replace('.', "__").to_uppercase());
@@ -33,7 +39,8 @@ impl Options {
     /// Gives a command the settings, and no others that happen to be in the environment.
     pub(super) fn apply(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SEGPROBE_") || name == "RUST_LOG" {
+            let text = name.to_string_lossy();
+            if text.starts_with("SEGPROBE_") || text.starts_with("OTEL_") || name == "RUST_LOG" {
                 command.env_remove(name);
             }
         }

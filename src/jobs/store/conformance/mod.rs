@@ -141,6 +141,7 @@ pub fn new_job(caller: &str) -> NewJob {
         idempotency: None,
         rerun_of: None,
         request_id: None,
+        trace: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! New jobs, limits and repeated requests.
 
 use futures_util::future::join_all;
+use serde_json::json;
 
 use super::{MODEL, ROOMY, Store, claim, found, new_job, outcome, submit};
 use crate::jobs::store::{Idempotency, NewJob, QueueLimits, StoreError, Submitted};
@@ -12,12 +13,15 @@ fn keyed(caller: &str, key: &str, request: &str) -> NewJob {
 
 pub async fn a_job_is_stored_as_it_was_submitted(store: &Store) {
     let mut new = NewJob { rerun_of: Some(JobId::new()), request_id: Some("r1".into()), ..new_job("team") };
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    new.trace = Some(serde_json::from_value(json!({"traceparent": traceparent, "tracestate": "a=1"})).unwrap());
     new.spec.labels.insert("patient".into(), "phantom 3".into());
     let job = submit(store, new.clone()).await;
     assert_eq!((job.id, job.caller.as_str(), job.state, job.model.as_str()), (new.id, "team", State::Queued, MODEL));
     assert_eq!((&job.spec, &job.inputs), (&new.spec, &new.inputs));
     assert_eq!((job.attempt, job.max_attempts, job.cancel_requested), (0, 3, false));
     assert_eq!((job.rerun_of, job.request_id.as_deref()), (new.rerun_of, Some("r1")));
+    assert!(job.trace.is_some() && job.trace == new.trace);
     assert_eq!(job.progress, Progress { steps: 41, ..Progress::default() });
     assert_eq!((job.started_at, job.finished_at, job.run_after), (None, None, None));
     assert_eq!(store.find(new.id).await.unwrap(), Some(job));

@@ -27,6 +27,7 @@ pub(super) struct JobRow {
     finished_at: Option<i64>,
     rerun_of: Option<String>,
     request_id: Option<String>,
+    trace_context: Option<String>,
     progress: String,
     failure: Option<String>,
     inputs: String,
@@ -53,6 +54,8 @@ impl TryFrom<JobRow> for Job {
             failure: row.failure.as_deref().map(from_json).transpose()?,
             rerun_of: row.rerun_of.as_deref().map(job_id).transpose()?,
             request_id: row.request_id,
+            // A job runs as well without it.
+            trace: row.trace_context.as_deref().and_then(|json| serde_json::from_str(json).ok()),
             created_at: time(row.created_at)?,
             started_at: row.started_at.map(time).transpose()?,
             finished_at: row.finished_at.map(time).transpose()?,

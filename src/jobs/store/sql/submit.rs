@@ -93,8 +93,8 @@ async fn insert(write: &mut Write<'_>, job: &NewJob) -> Result<JobRow, StoreErro
     let now = write.now;
     sqlx::query_as(
         "INSERT INTO jobs (id, caller, state, priority, model, method, steps, max_attempts, created_at, run_after,
-             idempotency_key, request_sha256, rerun_of, request_id, progress, inputs, spec)
-         VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+             idempotency_key, request_sha256, rerun_of, request_id, trace_context, progress, inputs, spec)
+         VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          RETURNING *",
     )
     .bind(job.id.to_string())
@@ -110,6 +110,7 @@ async fn insert(write: &mut Write<'_>, job: &NewJob) -> Result<JobRow, StoreErro
     .bind(job.idempotency.as_ref().map(|idempotency| &idempotency.request_sha256))
     .bind(job.rerun_of.map(|id| id.to_string()))
     .bind(&job.request_id)
+    .bind(job.trace.as_ref().map(to_json).transpose()?)
     .bind(to_json(&no_progress(job.steps))?)
     .bind(to_json(&job.inputs)?)
     .bind(to_json(&job.spec)?)
