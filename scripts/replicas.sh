@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs several processes on one PostgreSQL and one S3 server here, kills them at random, and counts what came of the jobs.
 #
-#   scripts/replicas.sh [--jobs N] [--program PATH] [--page docs/scale.md]
+#   scripts/replicas.sh [--jobs N] [--program PATH] [--measured N --speed FILE --page docs/scale.md]
 #
 # Needs PostgreSQL's server programs (Debian: postgresql) and Python 3 with venv. The S3 server (moto) comes from PyPI into
 # out/replicas, unless REPLICAS_PYTHON names an interpreter that has it. Everything listens on loopback or on a socket in a
@@ -15,4 +15,4 @@ if [ ! -x "$python" ]; then
 fi
 program=target/release/segprobe
 case " $* " in *" --program "*) ;; *) cargo build --locked --release --bin segprobe ;; esac
-PYTHONPATH=scripts exec "$python" -m replicas --program "$program" "$@"
+PYTHONPATH=scripts:bench exec "$python" -m replicas --program "$program" "$@"

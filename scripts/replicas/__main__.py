@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from .load import Load
+from .page import write
 from .processes import Process
 from .servers import S3, Postgres, wait
 
@@ -25,8 +27,14 @@ def main():
     parser.add_argument("--jobs", type=int, default=60, help="short attacks that are submitted in turn to both API processes")
     parser.add_argument("--kills", type=int, default=4, help="workers that are killed meanwhile")
     parser.add_argument("--restarts", type=int, default=2, help="restarts of the database meanwhile")
+    parser.add_argument("--measured", type=int, default=0, metavar="JOBS",
+                        help="first time this many with one worker process and with three, undisturbed")
+    parser.add_argument("--speed", type=Path, help="lines of JSON that the test operations_a_second printed")
+    parser.add_argument("--page", type=Path, help="a page whose figures are replaced; needs --measured and --speed")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
+    if asked.page and not (asked.measured and asked.speed):
+        parser.error("--page needs --measured and --speed")
     folder = Path(tempfile.mkdtemp(prefix="segprobe-replicas-"))
     folder.chmod(0o755)
     scene = None
@@ -34,6 +42,8 @@ def main():
         scene = Scene(folder, asked)
         figures = scene.play()
         print(json.dumps(figures, indent=1))
+        if asked.page:
+            write(asked.page, figures, asked.speed)
     except BaseException:
         for log in sorted(folder.glob("*.log")):
             print(f"== {log.name}\n{log.read_text(errors='replace')[-3000:]}", file=sys.stderr)
@@ -74,17 +84,54 @@ class Scene:
         wait("the workers' model", lambda: self.apis[1].get("/models").json()["items"] or None)
         self.segment()
         self.cancel_across_processes()
+        undisturbed = self.compare() if self.asked.measured else {}
         began = time.monotonic()
         names = [self.submit(i) for i in range(self.asked.jobs)]
-        self.disturb(names)
-        jobs = wait("the last job", lambda: self.all_ended(names), 60 + 5 * self.asked.jobs)
+        self.disturb()
+        jobs = self.ended(names)
         seconds = time.monotonic() - began
         self.check(jobs)
         self.drain()
         attempts = [job["attempt"] for job in jobs]
         return {"jobs": len(jobs), "seconds": round(seconds, 1), "kills": self.asked.kills,
                 "database_restarts": self.asked.restarts, "jobs_begun_more_than_once": sum(a > 1 for a in attempts),
-                "most_attempts": max(attempts)}
+                "most_attempts": max(attempts)} | undisturbed
+
+    def compare(self) -> dict:
+        """The same jobs with one worker process and with three on the same cores, and what they ask of the servers."""
+        for worker in self.workers[1:]:
+            worker.terminate(patience_seconds=60)
+        alone, _ = self.timed(2 * 10**6)
+        for worker in self.workers[1:]:
+            worker.start()
+        before = Load(self.postgres, self.s3)
+        three, jobs = self.timed(3 * 10**6)
+        time.sleep(2)  # the database writes its statistics down once a second
+        load = Load(self.postgres, self.s3).since(before)
+        files = self.apis[0].get(f"/attacks/{jobs[0]['id']}/artifacts").json()["items"]
+        return {"measured_jobs": self.asked.measured, "one_worker_seconds": round(alone, 1),
+                "three_workers_seconds": round(three, 1), "files_of_a_job": len(files),
+                "bytes_of_a_job": sum(file["bytes"] for file in files),
+                "of_a_job": {name: round(count / len(jobs), 4) for name, count in load.items()}}
+
+    def timed(self, first: int) -> tuple[float, list[dict]]:
+        began = time.monotonic()
+        jobs = self.ended([self.submit(first + i) for i in range(self.asked.measured)])
+        return time.monotonic() - began, jobs
+
+    def ended(self, names: list[str]) -> list[dict]:
+        """Waits until all jobs have ended; each is asked about until then and no longer."""
+        jobs = {}
+        def rest():
+            for i, name in enumerate(names):
+                if name not in jobs:
+                    answer = self.apis[i % 2].get(f"/attacks/{name}")
+                    if answer.status != 200 or answer.json()["state"] in ("queued", "running"):
+                        time.sleep(0.3)
+                        return None
+                    jobs[name] = answer.json()
+            return [jobs[name] for name in names]
+        return wait("the last job", rest, 60 + 5 * len(names))
 
     def segment(self):
         """A process without models passes the question on."""
@@ -113,30 +160,18 @@ class Scene:
         events = self.apis[1].get(f"/attacks/{name}/events")
         must(events.status == 200 and b"cancelled" in events.body and b"progress" in events.body, f"events: {events}")
 
-    def disturb(self, names: list[str]):
+    def disturb(self):
         """Kills workers and restarts the database between them, while there is work to do."""
         acts = ["kill"] * self.asked.kills + ["restart"] * self.asked.restarts
         self.random.shuffle(acts)
         for act in acts:
-            time.sleep(self.random.uniform(0.5, 2))
+            time.sleep(self.random.uniform(0.5, 2) * max(1, self.asked.jobs / (12 * len(acts))))
             if act == "restart":
                 self.postgres.restart()
                 continue
             worker = self.random.choice(self.workers)
             worker.kill()
             worker.start(wait=False)
-
-    def all_ended(self, names: list[str]):
-        jobs = []
-        for i, name in enumerate(names):
-            answer = self.apis[i % 2].get(f"/attacks/{name}")
-            if answer.status != 200:
-                return None
-            jobs.append(answer.json())
-            if jobs[-1]["state"] in ("queued", "running"):
-                time.sleep(0.5)
-                return None
-        return jobs
 
     def check(self, jobs: list[dict]):
         """Each job has one result, the same in all, and its files are whole whichever process is asked."""
@@ -151,13 +186,18 @@ class Scene:
         must(len(sums) == 1, f"the same request gave {len(sums)} different files")
 
     def drain(self):
-        """A worker that is asked to end hands its job back, and another one ends it."""
-        name = self.submit(10**6, LONG | {"attack": {"method": "pgd", "steps": 60}})
+        """A worker that is asked to end hands its job back with its state, and another one goes on with it."""
+        name = self.submit(10**6, LONG | {"attack": {"method": "pgd", "steps": 200}})
         job = lambda: self.apis[0].get(f"/attacks/{name}").json()
         wait("a job that runs", lambda: True if job().get("progress", {}).get("step", 0) > 1 else None)
-        for worker in self.workers[1:]:
+        for worker in self.workers:
             worker.terminate(patience_seconds=60)
+            if job()["state"] == "queued" or job()["attempt"] > 1:
+                break
+            worker.start()
         wait("a job that was handed over", lambda: True if job()["state"] == "succeeded" else None, 120)
+        must(any("goes on from its checkpoint" in worker.log.read_text() for worker in self.workers if worker.alive()),
+             "a job that was handed over began anew")
 
 
 if __name__ == "__main__":

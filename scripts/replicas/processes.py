@@ -20,7 +20,8 @@ class Process(Server):
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
             "SEGPROBE_QUEUE__LEASE_SECONDS": "4", "SEGPROBE_QUEUE__MAX_QUEUED": "100000",
             "SEGPROBE_QUEUE__MAX_PER_CALLER": "100000", "SEGPROBE_QUEUE__MAX_ATTEMPTS": "50",
-            "SEGPROBE_QUEUE__WORKERS": "4",
+            "SEGPROBE_QUEUE__WORKERS": "4", "SEGPROBE_QUEUE__CHECKPOINT_SECONDS": "1",
+            "SEGPROBE_SERVER__SHUTDOWN_GRACE_SECONDS": "0",
         })
         self.settings["SEGPROBE_SERVER__ADVERTISE"] = f"http://127.0.0.1:{self.port}"
         self.start(wait=False)

@@ -62,7 +62,8 @@ impl Config {
             return Err(wrong("telemetry.otlp_endpoint", advice));
         }
         let host = ["http://", "https://"].iter().find_map(|scheme| otlp_endpoint.strip_prefix(scheme));
-        let is_address = host.is_some_and(|host| !host.starts_with(['/', ':']) && otlp_endpoint.parse::<Uri>().is_ok());
+        let named = host.is_some_and(|host| host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '['));
+        let is_address = named && otlp_endpoint.parse::<Uri>().is_ok();
         if !otlp_endpoint.is_empty() && (!is_address || otlp_endpoint.contains(['?', '#'])) {
             let advice = "is none: write http://host:4318, or nothing to send no traces";
             return Err(wrong("telemetry.otlp_endpoint", format!("{otlp_endpoint:?} {advice}")));

@@ -34,7 +34,8 @@ struct State {
     began: Option<(Instant, u64)>,
     last: Option<Instant>,
     on_device: bool,
-    /// Of all points together.
+    /// Points of this attempt, and the attacks that shared the model at each.
+    points: u64,
     rows: u64,
     /// At most [`MILESTONES`], evenly spaced.
     milestones: Vec<Milestone>,
@@ -50,6 +51,7 @@ impl Follow {
             began: None,
             last: None,
             on_device: false,
+            points: 0,
             rows: 0,
             milestones: Vec::new(),
         })))
@@ -81,8 +83,7 @@ impl Follow {
     /// Mean number of attacks that shared the model; `None` before the first point.
     pub(super) fn mean_rows(&self) -> Option<f64> {
         let state = self.lock();
-        let (_, first) = state.began?;
-        Some(state.rows as f64 / (state.progress.step - first + 1) as f64)
+        (state.points > 0).then(|| state.rows as f64 / state.points as f64)
     }
 
     /// Takes a visited point into account, for the attack and for the pace of its model, which `rows` attacks share.
@@ -132,6 +133,7 @@ impl State {
     }
 
     fn pass(&mut self, record: &StepRecord, rows: usize) {
+        self.points += 1;
         self.rows += rows as u64;
         let step = self.progress.step;
         let every = self.progress.steps.div_ceil(MILESTONES).max(1);

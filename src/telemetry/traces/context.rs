@@ -44,7 +44,8 @@ impl TraceContext {
         let (Some(parent), None) = (parents.next(), parents.next()) else { return None };
         let state: Vec<_> = headers.get_all(TRACESTATE).iter().filter_map(|value| value.to_str().ok()).collect();
         let state = Some(state.join(",")).filter(|state| (1..=MOST_STATE).contains(&state.len()));
-        let this = Self { traceparent: parent.to_str().ok()?.to_owned(), tracestate: state };
+        let parent = parent.to_str().ok().filter(|parent| is_well_formed(parent))?;
+        let this = Self { traceparent: parent.to_owned(), tracestate: state };
         this.context().span().span_context().is_valid().then_some(this)
     }
 
@@ -59,6 +60,17 @@ impl TraceContext {
     pub fn context(&self) -> Context {
         TraceContextPropagator::new().extract_with_context(&Context::new(), self)
     }
+}
+
+/// Whether the parts of a `traceparent` have their lengths and letters; the propagator takes shorter ones. Later versions
+/// of the standard may add parts.
+fn is_well_formed(parent: &str) -> bool {
+    let parts: Vec<&str> = parent.split('-').collect();
+    let lengths = [2, 32, 16, 2];
+    let hexadecimal = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    parts.len() >= 4
+        && (parts.len() == 4 || parts[0] != "00")
+        && parts.iter().zip(lengths).all(|(part, length)| part.len() == length && hexadecimal(part))
 }
 
 impl Extractor for TraceContext {

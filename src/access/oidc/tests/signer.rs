@@ -8,7 +8,7 @@ use ring::rsa::PublicKeyComponents;
 use ring::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair};
 use serde_json::{Value, json};
 
-/// Made for these tests with `openssl genpkey -algorithm RSA -outform DER`, since ring makes no such keys; it opens
+/// Made for these tests with `openssl genpkey -algorithm RSA | openssl pkcs8 -topk8 -nocrypt -outform DER`, since ring makes no such keys; it opens
 /// nothing.
 const RSA: &[u8] = include_bytes!("rsa.pk8");
 

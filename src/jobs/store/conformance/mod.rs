@@ -12,6 +12,7 @@ pub mod lease;
 pub mod list;
 pub mod maintenance;
 mod random;
+pub mod speed;
 pub mod submit;
 
 use std::any::Any;
@@ -84,6 +85,16 @@ macro_rules! suite {
                 an_expired_key_is_refused; a_revoked_key_is_refused_and_stays_in_the_list;
                 the_use_of_a_key_is_noted_once_a_minute
             }
+        }
+
+        /// Prints figures: `cargo test --lib operations_a_second -- --ignored --nocapture`.
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "it measures, and needs a machine that does nothing else"]
+        async fn operations_a_second() {
+            let opened = $open().await;
+            let name = module_path!().rsplit("::").nth(1).unwrap();
+            $crate::jobs::store::conformance::speed::operations_a_second(&opened.store, name).await;
+            drop(opened.keep);
         }
 
         #[test]
