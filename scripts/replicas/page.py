@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 from step.fill import fill
@@ -12,7 +13,7 @@ GPUS, JOBS_A_SECOND = 1000, 1000
 
 def write(page: Path, figures: dict, speed: Path):
     """Replaces the figures of `page`; `speed` holds what the test operations_a_second printed."""
-    stores = [json.loads(line) for line in speed.read_text().splitlines() if line.startswith("{")]
+    stores = [json.loads(found) for found in re.findall(r"{.*}", speed.read_text())]
     fill(page, {"run": _run(figures), "job": _job(figures), "stores": _stores(stores), "plan": _plan(figures, stores)})
 
 
