@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .load import Load
@@ -86,9 +87,11 @@ class Scene:
         self.cancel_across_processes()
         undisturbed = self.compare() if self.asked.measured else {}
         began = time.monotonic()
-        names = [self.submit(i) for i in range(self.asked.jobs)]
-        self.disturb()
-        jobs = self.ended(names)
+        with ThreadPoolExecutor(1) as beside:
+            disturbed = beside.submit(self.disturb)
+            names = [self.submit(i) for i in range(self.asked.jobs)]
+            jobs = self.ended(names)
+            disturbed.result()
         seconds = time.monotonic() - began
         self.check(jobs)
         self.drain()
@@ -165,7 +168,8 @@ class Scene:
         acts = ["kill"] * self.asked.kills + ["restart"] * self.asked.restarts
         self.random.shuffle(acts)
         for act in acts:
-            time.sleep(self.random.uniform(0.5, 2) * max(1, self.asked.jobs / (12 * len(acts))))
+            # spread over the time that the jobs take on two cores
+            time.sleep(self.random.uniform(0.5, 1.5) * max(1, 0.25 * self.asked.jobs / len(acts)))
             if act == "restart":
                 self.postgres.restart()
                 continue
