@@ -1,13 +1,17 @@
 //! An attack that cannot be trusted says so.
 
 use super::{Outcome, Problem};
+use crate::attack::AttackError;
 use crate::attack::protocol::Clamp;
 
 /// From this share of exact zeros on, a gradient is called masked.
 const MASKED: f64 = 0.5;
 
 /// What the reader should know before trusting an outcome.
-pub fn on(problem: &Problem, outcome: &Outcome) -> Vec<String> {
+///
+/// # Errors
+/// A device that failed.
+pub fn on(problem: &Problem, outcome: &Outcome) -> Result<Vec<String>, AttackError> {
     let mut notes = vec![];
     let clamped = problem.setup().choices.clamp == Clamp::EveryStep;
     if clamped && problem.lattice().is_a_point() {
@@ -28,11 +32,11 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Vec<String> {
             "in {masked} of {asked} gradients at least half of the entries were exactly 0: the gradient may be masked"
         ));
     }
-    if !outcome.file.evaluation.beats(&outcome.clean) {
+    if !outcome.file.evaluation.beats(&outcome.clean, problem)? {
         notes.push("the saved image is no stronger than the clean one".into());
     }
     if outcome.success.met_by_clean_image {
         notes.push("the clean image already meets the criterion: success says nothing about the attack".into());
     }
-    notes
+    Ok(notes)
 }
