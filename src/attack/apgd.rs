@@ -89,14 +89,14 @@ impl Apgd {
         let all = self.points_of_a_restart() - 1;
         let mut climb = match log.resume() {
             Some(state) => Climb::from_state(state)?,
-            None if self.random_start => Climb::from(0, problem.random().start(problem.ball(), start)?),
-            None => Climb::from(0, problem.ball().clean().clone()),
+            None if self.random_start => Climb::begin(0, problem.random().start(problem.ball(), start)?),
+            None => Climb::begin(0, problem.ball().clean().clone()),
         };
         for (number, Phase { radius, steps }) in phases.iter().copied().enumerate().skip(climb.phase) {
             let radius = radius * problem.ball().radius();
             let ball = problem.ball().with_radius(radius)?;
             if climb.phase != number {
-                climb = Climb::from(number, ball.project(climb.best())?);
+                climb = Climb::begin(number, ball.project(climb.best())?);
             }
             let last = number + 1 == phases.len();
             loop {
@@ -111,7 +111,7 @@ impl Apgd {
                 } else {
                     log.pass(&climb.x, &answer)?;
                 }
-                let tracked = problem.tracked(&answer.logits)?.into();
+                let tracked = f64::from(problem.tracked(&answer.logits)?);
                 let gradient = climb.judge(answer.gradient, tracked, (steps, radius));
                 if climb.done == steps {
                     break;

@@ -142,7 +142,7 @@ impl Inputs {
 
 impl OneImageArgs {
     fn request(&self, inputs: &mut Inputs) -> Result<AttackRequest> {
-        self.attack.refuse_foreign(&[&self.method])?;
+        self.attack.refuse_foreign(&[self.method.as_str()])?;
         Ok(AttackRequest {
             image: inputs.image(&self.image)?,
             reference: inputs.mask("mask", self.mask.as_ref())?,

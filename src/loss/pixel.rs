@@ -16,7 +16,8 @@ pub(super) fn cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> 
 /// that do not yet agree with a mask to be reached (`towards`). No gradient flows through it.
 pub(super) fn contested(logits: &Tensor, target: &Tensor, towards: bool) -> Result<Tensor> {
     let (said, wanted) = (logits.detach().gt(0f64)?, target.gt(0.5f64)?);
-    if towards { said.ne(&wanted) } else { said.eq(&wanted) }?.to_dtype(logits.dtype())
+    let contested = if towards { said.ne(&wanted)? } else { said.eq(&wanted)? };
+    contested.to_dtype(logits.dtype())
 }
 
 /// Weights that let both classes of the target count the same, whatever their sizes: `pixels / (2 class size)`.

@@ -27,7 +27,7 @@ pub(super) struct Climb {
 
 impl Climb {
     /// A run that begins at `x`.
-    pub(super) fn from(phase: usize, x: Tensor) -> Self {
+    pub(super) fn begin(phase: usize, x: Tensor) -> Self {
         // All but `x` is set by the first answer.
         let [before, best, gradient_at_best] = [x.clone(), x.clone(), x.clone()];
         Self { phase, done: 0, x, before, best, gradient_at_best, schedule: Schedule::new(1, 0., 0.) }

@@ -1,6 +1,6 @@
 //! An attack that cannot be trusted says so.
 
-use super::{Outcome, Problem};
+use super::{Outcome, Problem, StepRecord};
 use crate::attack::AttackError;
 use crate::attack::protocol::Clamp;
 
@@ -24,7 +24,9 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Result<Vec<String>, AttackErr
     if outcome.clean_reread.is_some() {
         notes.push("the file format alone changes the clean image: compare with the clean image read back".into());
     }
-    let shares = outcome.records.iter().filter_map(|record| record.zero_gradient_share);
+    // Losses that choose their pixels have no gradient where nothing is left to win.
+    let open = |record: &&StepRecord| record.target_dsc.map_or(record.dsc > 0., |dsc| dsc < 1.);
+    let shares = outcome.records.iter().filter(open).filter_map(|record| record.zero_gradient_share);
     let masked = shares.clone().filter(|share| *share >= MASKED).count();
     if masked > 0 {
         let asked = shares.count();
