@@ -116,7 +116,7 @@ impl fmt::Display for Loss {
 
 /// A name that is none of [`Loss::ALL`].
 #[derive(Debug, thiserror::Error)]
-#[error("unknown loss {0:?}: use one of {}", Loss::ALL.map(Loss::name).join(", "))]
+#[error("unknown loss {0:?}: use one of {names}", names = Loss::ALL.map(Loss::name).join(", "))]
 pub struct UnknownLoss(String);
 
 impl FromStr for Loss {
