@@ -34,7 +34,7 @@ pub use attention::attention;
 pub use block::{AdapterLayers, BlockLayers, BlockLayout, FusedBlock};
 pub use blur::{Frame, Gaussian};
 pub use convolution::{conv3x3, patchify, transposed_convolution};
-pub(crate) use kernel::{slice, vectorised, with_slices};
+pub(crate) use kernel::{Kernel, slice, vectorised, with_slices};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use matmul::half::Format;
