@@ -143,7 +143,7 @@ fn what_does_not_fit_is_refused_before_anything_is_written() {
         assert!(refusal.contains("20x20") && refusal.contains("90x72"), "{flags}: {refusal}");
     }
     assert!(desk.refusal("--image absent.png").contains("absent.png"));
-    assert!(desk.refusal("--image image.png --method fgsm --steps 3").contains("--steps belongs to pgd"));
+    assert!(desk.refusal("--image image.png --method fgsm --steps 3").contains("--steps is no parameter of fgsm"));
     assert!(desk.refusal("--image image.png --epsilon 8 --unit unit01").contains("did you mean pixel255?"));
     assert!(desk.refusal("--image image.png --protocol corrected --loss bce").contains("fixes the loss"));
     assert!(desk.refusal("--image image.png --success dsc_to_target_at_least=0.5").contains("has no target"));

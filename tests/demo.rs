@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device};
-use segprobe::attack::{AttackSpec, Budget, Epsilon, Fgsm, Goal, Norm, Pgd, Protocol, StepRecord, Unit};
+use segprobe::attack::{AttackSpec, Budget, Epsilon, Fgsm, Goal, Norm, Pgd, Protocol, StepRecord, Strongest, Unit};
 use segprobe::engine::{CancelToken, Engine, EngineConfig};
 use segprobe::evaluation::result::AttackResult;
 use segprobe::evaluation::{AttackRequest, Control, Threat, run_attack};
@@ -64,6 +64,21 @@ fn every_sample_is_segmented_and_loses_its_mask() -> Result<()> {
         assert!(dsc(&fgsm.adversarial_file) < dsc(&fgsm.clean), "{of:?}: FGSM has no effect");
         assert!(dsc(&pgd.adversarial_file) < dsc(&fgsm.adversarial_file), "{of:?}: PGD is weaker than FGSM");
         assert!(pgd.within_budget && pgd.perturbation.linf_levels <= 8);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_strongest_of_three_losses_is_stronger_than_one_step() -> Result<()> {
+    let engine = demo()?;
+    for of in SAMPLES {
+        let fgsm = attack(&engine, of, AttackSpec::Fgsm(Fgsm {}), Goal::Untargeted)?;
+        let strongest = AttackSpec::Strongest(Strongest { steps: 12, ..Strongest::default() });
+        let strongest = attack(&engine, of, strongest, Goal::Untargeted)?;
+        let dsc = strongest.adversarial_file.scores.overlap.dsc;
+        assert!(dsc < fgsm.adversarial_file.scores.overlap.dsc, "{of:?}: {dsc}");
+        assert!(strongest.within_budget && strongest.perturbation.linf_levels <= 8);
+        assert!(strongest.steps.iter().any(|step| step.budget_used > 1.5), "larger budgets are passed through");
     }
     Ok(())
 }

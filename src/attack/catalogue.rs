@@ -1,14 +1,17 @@
 //! What there is to know of each method before it is used: the one list to extend with a new attack.
 //!
-//! Names and parameters come from the methods' own types; here stand the facts that code does not know.
+//! Names and parameters come from the methods' own types; here, in one file for each family, stand the facts that
+//! code does not know.
+
+mod white_box;
 
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use super::Norm;
 use super::schema::Parameters;
-use super::{Fgsm, Norm, Pgd};
 
 /// A method and what it needs.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -57,47 +60,49 @@ pub enum ThreatModel {
     WhiteBox,
 }
 
-/// All methods, the quickest first.
+/// A method in the making.
+struct Entry {
+    parameters: Parameters,
+    title: &'static str,
+    paper: Paper,
+    threat_model: ThreatModel,
+    norms: &'static [Norm],
+    steps_cost: &'static str,
+}
+
+/// All methods, the quickest of each family first.
+fn entries() -> Vec<Entry> {
+    white_box::entries()
+}
+
+/// All methods, the quickest of each family first.
 pub fn methods() -> Vec<Method> {
-    let [fgsm, pgd] = parameters();
-    vec![
-        Method {
-            method: fgsm.method,
-            title: "FGSM: one step along the sign of the gradient",
-            paper: Paper {
-                title: "Goodfellow, Shlens, Szegedy: Explaining and Harnessing Adversarial Examples (2015)",
-                arxiv: "1412.6572",
-            },
-            threat_model: ThreatModel::WhiteBox,
-            norms: &[Norm::Linf, Norm::L2],
-            defaults: fgsm.defaults.clone(),
-            parameters: fgsm.self_contained(),
-            steps_cost: "2",
-        },
-        Method {
-            method: pgd.method,
-            title: "PGD: many projected gradient steps (BIM without the random start)",
-            paper: Paper {
-                title: "Madry et al.: Towards Deep Learning Models Resistant to Adversarial Attacks (2018)",
-                arxiv: "1706.06083",
-            },
-            threat_model: ThreatModel::WhiteBox,
-            norms: &[Norm::Linf, Norm::L2],
-            defaults: pgd.defaults.clone(),
-            parameters: pgd.self_contained(),
-            steps_cost: "restarts * (steps + 1)",
-        },
-    ]
+    let method = |entry: Entry| Method {
+        method: entry.parameters.method,
+        title: entry.title,
+        paper: entry.paper,
+        threat_model: entry.threat_model,
+        norms: entry.norms,
+        defaults: entry.parameters.defaults.clone(),
+        parameters: entry.parameters.self_contained(),
+        steps_cost: entry.steps_cost,
+    };
+    entries().into_iter().map(method).collect()
 }
 
 /// The parameters of each method, in the order of [`methods`].
-pub(super) fn parameters() -> [Parameters; 2] {
-    [Parameters::of::<Fgsm>("fgsm"), Parameters::of::<Pgd>("pgd")]
+pub(super) fn parameters() -> Vec<Parameters> {
+    entries().into_iter().map(|entry| entry.parameters).collect()
+}
+
+/// The names of all methods, in the order of [`methods`].
+pub fn names() -> Vec<&'static str> {
+    parameters().into_iter().map(|parameters| parameters.method).collect()
 }
 
 /// The schema of a method's name.
 pub fn name_schema() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(parameters().map(|p| p.method)))
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Attack, AttackError, Problem, Tracker};
-use crate::oracle::Oracle;
+use crate::oracle::{Measure, Oracle};
 
 /// One step of the whole budget along the sign of the gradient, `x + epsilon sign(grad)`, or along the
 /// gradient itself for L2. Goodfellow, Shlens and Szegedy 2015, arXiv 1412.6572.
@@ -16,7 +16,7 @@ impl Attack for Fgsm {
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let ball = problem.ball();
         let x = ball.clean();
-        let answer = oracle.loss_and_gradient(x)?;
+        let answer = oracle.gradient_by(x, &Measure::after(0, 1))?;
         log.visit(x, &answer)?;
         let x = ball.advance(x, &answer.gradient, ball.radius())?;
         log.finish(&x, oracle)

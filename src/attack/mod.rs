@@ -3,16 +3,30 @@
 //! A method only decides where to ask next. The [`harness`] owns the budget, the projection, the
 //! random numbers, the best point and the 8-bit file; a [`Protocol`] names a frozen set of choices.
 
+mod apgd;
+mod bim;
 pub mod catalogue;
+mod di_fgsm;
+mod diversity;
 mod fgsm;
 mod goal;
 pub mod harness;
+mod mi_fgsm;
+mod momentum;
+mod ni_fgsm;
+mod padam;
 mod pgd;
 pub mod protocol;
 mod schema;
+mod steps;
+mod strongest;
+mod ti_fgsm;
 
 use serde::{Deserialize, Serialize};
 
+pub use apgd::Apgd;
+pub use bim::Bim;
+pub use di_fgsm::DiFgsm;
 pub use fgsm::Fgsm;
 pub use goal::{Aim, Goal};
 pub use harness::budget::{Budget, BudgetError, Echo, Epsilon, Norm, Unit};
@@ -22,8 +36,13 @@ pub use harness::problem::{Problem, Setup};
 pub use harness::success::{Criterion, Success};
 pub use harness::tracker::{StepRecord, Tracker, Watcher};
 pub use harness::{Outcome, run};
+pub use mi_fgsm::MiFgsm;
+pub use ni_fgsm::NiFgsm;
+pub use padam::Padam;
 pub use pgd::Pgd;
 pub use protocol::{Choices, Protocol};
+pub use strongest::Strongest;
+pub use ti_fgsm::TiFgsm;
 
 use crate::imaging::ImagingError;
 use crate::metric::MetricError;
@@ -96,6 +115,22 @@ pub enum AttackSpec {
     Fgsm(Fgsm),
     /// Many projected steps: [`Pgd`].
     Pgd(Pgd),
+    /// PGD from the clean image: [`Bim`].
+    Bim(Bim),
+    /// Momentum: [`MiFgsm`].
+    MiFgsm(MiFgsm),
+    /// Momentum that looks ahead: [`NiFgsm`].
+    NiFgsm(NiFgsm),
+    /// Diverse inputs: [`DiFgsm`].
+    DiFgsm(DiFgsm),
+    /// Blurred gradients: [`TiFgsm`].
+    TiFgsm(TiFgsm),
+    /// Step length by schedule: [`Apgd`].
+    Apgd(Apgd),
+    /// Adam: [`Padam`].
+    Padam(Padam),
+    /// The worst case over several losses: [`Strongest`].
+    Strongest(Strongest),
 }
 
 impl AttackSpec {
@@ -104,6 +139,14 @@ impl AttackSpec {
         match self {
             Self::Fgsm(fgsm) => fgsm,
             Self::Pgd(pgd) => pgd,
+            Self::Bim(bim) => bim,
+            Self::MiFgsm(mi) => mi,
+            Self::NiFgsm(ni) => ni,
+            Self::DiFgsm(di) => di,
+            Self::TiFgsm(ti) => ti,
+            Self::Apgd(apgd) => apgd,
+            Self::Padam(padam) => padam,
+            Self::Strongest(strongest) => strongest,
         }
     }
 
@@ -112,14 +155,31 @@ impl AttackSpec {
         match self {
             Self::Fgsm(_) => "fgsm",
             Self::Pgd(_) => "pgd",
+            Self::Bim(_) => "bim",
+            Self::MiFgsm(_) => "mi_fgsm",
+            Self::NiFgsm(_) => "ni_fgsm",
+            Self::DiFgsm(_) => "di_fgsm",
+            Self::TiFgsm(_) => "ti_fgsm",
+            Self::Apgd(_) => "apgd",
+            Self::Padam(_) => "padam",
+            Self::Strongest(_) => "strongest",
         }
     }
 
     /// Points that the attack visits, restarts included: the unit of progress.
     pub fn points(&self) -> u64 {
+        let walks = |steps: usize, restarts: usize| (steps as u64).saturating_add(1).saturating_mul(restarts as u64);
         match self {
             Self::Fgsm(_) => 2,
-            Self::Pgd(pgd) => (pgd.steps as u64).saturating_add(1).saturating_mul(pgd.restarts as u64),
+            Self::Pgd(pgd) => walks(pgd.steps, pgd.restarts),
+            Self::Bim(Bim { steps, .. })
+            | Self::MiFgsm(MiFgsm { steps, .. })
+            | Self::NiFgsm(NiFgsm { steps, .. })
+            | Self::DiFgsm(DiFgsm { steps, .. })
+            | Self::TiFgsm(TiFgsm { steps, .. })
+            | Self::Padam(Padam { steps, .. }) => walks(*steps, 1),
+            Self::Apgd(apgd) => apgd.points(),
+            Self::Strongest(strongest) => strongest.points(),
         }
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Attack, AttackError, Epsilon, Problem, Tracker};
-use crate::oracle::Oracle;
+use super::{Attack, AttackError, Epsilon, Problem, Tracker, steps};
+use crate::oracle::{Measure, Oracle};
 
 /// The usual 2/255 for a budget of 8/255.
 const DEFAULT_SHARE: f64 = 0.25;
@@ -39,22 +39,17 @@ impl Default for Pgd {
 impl Pgd {
     /// The length of a step in the space the attack works in.
     fn alpha(&self, problem: &Problem) -> f64 {
-        let default = || problem.ball().radius() * DEFAULT_SHARE.max(2.5 / self.steps as f64);
-        self.alpha.map_or_else(default, |alpha| problem.length(alpha))
+        steps::length(self.alpha, DEFAULT_SHARE.max(2.5 / self.steps as f64), problem)
     }
 }
 
 impl Attack for Pgd {
     fn check(&self) -> Result<(), AttackError> {
-        let refuse = |name, value: usize, rule| Err(AttackError::Parameter { name, value: value.to_string(), rule });
-        if self.steps == 0 {
-            return refuse("steps", self.steps, "take at least one step");
-        }
-        if self.restarts == 0 {
-            return refuse("restarts", self.restarts, "1 runs the attack once");
-        }
+        steps::at_least_one("steps", self.steps, "take at least one step")?;
+        steps::at_least_one("restarts", self.restarts, "1 runs the attack once")?;
         if self.restarts > 1 && !self.random_start {
-            return refuse("restarts", self.restarts, "without a random start all restarts are the same: use 1");
+            let rule = "without a random start all restarts are the same: use 1";
+            return Err(steps::refused("restarts", self.restarts, rule));
         }
         Ok(())
     }
@@ -64,17 +59,7 @@ impl Attack for Pgd {
     }
 
     fn notes(&self, problem: &Problem) -> Vec<String> {
-        let reach = self.alpha(problem) * self.steps as f64;
-        let radius = problem.ball().radius();
-        // Room for an alpha that was computed as epsilon / steps.
-        if reach >= radius * (1. - 1e-6) {
-            return vec![];
-        }
-        vec![format!(
-            "{} steps of alpha reach {:.0} % of epsilon: this attack cannot use its budget",
-            self.steps,
-            100. * reach / radius
-        )]
+        steps::unused_budget(self.steps, self.alpha(problem), problem)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
@@ -85,9 +70,9 @@ impl Attack for Pgd {
             None if self.random_start => problem.random().start(ball, log.restart())?,
             None => ball.clean().clone(),
         };
-        for _ in log.step()..self.steps {
+        for step in log.step()..self.steps {
             log.keep([&x]);
-            let answer = oracle.loss_and_gradient(&x)?;
+            let answer = oracle.gradient_by(&x, &Measure::after(step, self.steps))?;
             log.visit(&x, &answer)?;
             x = ball.advance(&x, &answer.gradient, alpha)?;
         }

@@ -163,17 +163,17 @@ impl Protocol {
     /// Checks that an attack does not depart from a frozen protocol; FGSM never does.
     ///
     /// # Errors
-    /// [`AttackError::Parameter`] if the parameters of the attack are not the protocol's.
+    /// [`AttackError::Parameter`] if the protocol does not know the method, or the parameters are not the protocol's.
     pub fn check(self, spec: &AttackSpec) -> Result<(), AttackError> {
+        let refuse = |rule| Err(AttackError::Parameter { name: "protocol", value: self.to_string(), rule });
         match spec {
-            AttackSpec::Pgd(pgd) if self != Self::Default && *pgd != self.choices().pgd() => {
-                Err(AttackError::Parameter {
-                    name: "protocol",
-                    value: self.to_string(),
-                    rule: "it fixes steps, alpha, random_start and restarts: leave them out, or use default",
-                })
+            _ if self == Self::Default => Ok(()),
+            AttackSpec::Fgsm(_) => Ok(()),
+            AttackSpec::Pgd(pgd) if *pgd == self.choices().pgd() => Ok(()),
+            AttackSpec::Pgd(_) => {
+                refuse("it fixes steps, alpha, random_start and restarts: leave them out, or use default")
             }
-            AttackSpec::Pgd(_) | AttackSpec::Fgsm(_) => Ok(()),
+            _ => refuse("it knows fgsm and pgd only: use one of them, or the protocol default"),
         }
     }
 }
@@ -225,6 +225,7 @@ impl FromStr for Protocol {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attack::Bim;
 
     #[test]
     fn names_are_the_same_in_requests_and_on_the_command_line() {
@@ -242,6 +243,9 @@ mod tests {
         assert!(frozen.check(&AttackSpec::Pgd(Pgd { steps: 41, ..frozen.choices().pgd() })).is_err());
         assert!(Protocol::Corrected.check(&AttackSpec::Pgd(frozen.choices().pgd())).is_err());
         Protocol::Default.check(&AttackSpec::Pgd(Pgd { steps: 3, ..Pgd::default() })).unwrap();
+        let bim = AttackSpec::Bim(Bim::default());
+        assert!(frozen.check(&bim).unwrap_err().to_string().contains("fgsm and pgd only"));
+        Protocol::Default.check(&bim).unwrap();
     }
 
     #[test]

@@ -52,10 +52,13 @@ impl Parameters {
         Schema::Object(self.object)
     }
 
-    /// The name of [`Self::tagged`] in a document.
+    /// The name of [`Self::tagged`] in a document: `MiFgsmAttack` for `mi_fgsm`.
     fn component(&self) -> String {
-        let (first, rest) = self.method.split_at(1);
-        format!("{}{rest}Attack", first.to_uppercase())
+        let words = self.method.split('_').map(|word| {
+            let (first, rest) = word.split_at(1);
+            format!("{}{rest}", first.to_uppercase())
+        });
+        format!("{}Attack", words.collect::<String>())
     }
 
     /// The parameters as a document of their own, JSON Schema 2020-12.
@@ -100,7 +103,8 @@ impl ToSchema for AttackSpec {
 
 impl PartialSchema for AttackSpec {
     fn schema() -> RefOr<Schema> {
-        let names = parameters().map(|method| (method.method, format!("{COMPONENTS}{}", method.component())));
+        let place = |method: Parameters| (method.method, format!("{COMPONENTS}{}", method.component()));
+        let names: Vec<_> = parameters().into_iter().map(place).collect();
         let one_of = names.iter().fold(OneOfBuilder::new(), |one_of, (_, place)| one_of.item(Ref::new(place)));
         one_of
             .description(Some("A method and its parameters; what is left out is as the protocol has it."))

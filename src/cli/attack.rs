@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::attack_args::{AttackArgs, Method};
+use super::attack_args::{AttackArgs, method_names};
 use super::model_args::ModelArgs;
 use crate::attack::{Criterion, Goal};
 use crate::engine::{CancelToken, Engine, EngineConfig};
@@ -30,8 +30,8 @@ pub struct OneImageArgs {
     #[arg(long, value_name = "TEXT")]
     prompt: String,
     /// The method.
-    #[arg(long, value_enum, default_value = "pgd")]
-    method: Method,
+    #[arg(long, value_parser = method_names(), default_value = "pgd")]
+    method: String,
     /// How far the image may be changed, in --unit.
     #[arg(long, default_value_t = 8.)]
     epsilon: f64,
@@ -142,14 +142,12 @@ impl Inputs {
 
 impl OneImageArgs {
     fn request(&self, inputs: &mut Inputs) -> Result<AttackRequest> {
-        if self.method != Method::Pgd {
-            self.attack.refuse_pgd_flags()?;
-        }
+        self.attack.refuse_foreign(&[self.method.as_str()])?;
         Ok(AttackRequest {
             image: inputs.image(&self.image)?,
             reference: inputs.mask("mask", self.mask.as_ref())?,
             prompt: self.prompt.clone(),
-            attack: self.attack.spec(self.method)?,
+            attack: self.attack.spec(&self.method)?,
             threat: Threat {
                 budget: self.attack.budget(self.epsilon)?,
                 goal: Goal::from_name(self.goal.name(), inputs.mask("target_mask", self.target_mask.as_ref())?)?,

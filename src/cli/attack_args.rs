@@ -1,9 +1,12 @@
 //! The flags that describe an attack, shared by the commands that attack one image and many.
 
 use anyhow::{Context, Result, bail};
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::attack::{AttackSpec, Budget, Epsilon, Fgsm, Norm, Protocol, Unit};
+use crate::attack::{AttackSpec, Budget, Epsilon, Norm, Protocol, Unit, catalogue};
 use crate::loss::Loss;
 
 /// How to attack, apart from method and epsilon.
@@ -16,21 +19,25 @@ pub struct AttackArgs {
     /// How the perturbation is measured.
     #[arg(long, value_enum, default_value = "linf")]
     norm: NormArg,
-    /// Length of a step of PGD, in the same unit; epsilon / 4, or 2.5 epsilon / steps if that is more, unless given.
+    /// Length of a step, in the same unit; the method's choice unless given (PGD: epsilon / 4, or 2.5 epsilon / steps
+    /// if that is more).
     #[arg(long)]
     alpha: Option<f64>,
-    /// Steps of PGD; 40 unless given.
+    /// Number of steps; the method's choice unless given (PGD: 40).
     #[arg(long)]
     steps: Option<usize>,
-    /// How often PGD begins anew; the best is kept.
+    /// How often the attack begins anew; the best is kept.
     #[arg(long)]
     restarts: Option<usize>,
-    /// Begin PGD at the clean image (BIM) rather than at a random point within the budget.
+    /// Begin at the clean image rather than at a random point within the budget.
     #[arg(long)]
     no_random_start: bool,
-    /// Loss that the attack works with (dice_ce, dice_ce_paper, bce, soft_dice); the protocol's unless given.
-    #[arg(long)]
-    loss: Option<Loss>,
+    /// Any other parameter of the method, as in a request: decay=0.9, losses=["jsd","bce"]. May be given several times.
+    #[arg(long = "parameter", value_name = "NAME=JSON", value_parser = parameter)]
+    parameters: Vec<(String, Value)>,
+    /// Loss that the attack works with; the protocol's unless given.
+    #[arg(long, value_parser = loss_names())]
+    loss: Option<String>,
     /// Named set of choices: default, paper-2505.02971, corrected.
     #[arg(long, default_value_t)]
     pub protocol: Protocol,
@@ -39,13 +46,19 @@ pub struct AttackArgs {
     pub seed: u64,
 }
 
-/// An attack method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Method {
-    /// Many projected steps (Madry et al. 2018).
-    Pgd,
-    /// One step (Goodfellow et al. 2015).
-    Fgsm,
+/// The names of the methods, with what they are.
+pub fn method_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(catalogue::methods().iter().map(|m| PossibleValue::new(m.method).help(m.title)))
+}
+
+fn loss_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Loss::ALL.map(Loss::name))
+}
+
+/// A parameter as written on the command line. What is no JSON is a text.
+fn parameter(text: &str) -> Result<(String, Value)> {
+    let (name, value) = text.split_once('=').context("use NAME=JSON, for example decay=0.9")?;
+    Ok((name.into(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -87,7 +100,7 @@ impl AttackArgs {
 
     /// The loss, if one was asked for.
     pub fn loss(&self) -> Option<Loss> {
-        self.loss
+        self.loss.as_deref().and_then(|name| name.parse().ok())
     }
 
     /// A budget in the unit and norm of these flags.
@@ -102,45 +115,64 @@ impl AttackArgs {
         Ok(Budget { norm, epsilon: Epsilon::new(epsilon, self.unit()).context("--epsilon")? })
     }
 
-    /// A method with the parameters of these flags, the rest as the protocol has it.
+    /// A method with those of its parameters that were given, the rest as the protocol has it.
     ///
     /// # Errors
-    /// Flags of another method, a parameter that makes no sense or departs from a frozen protocol.
-    pub fn spec(&self, method: Method) -> Result<AttackSpec> {
-        let spec = match method {
-            Method::Fgsm => AttackSpec::Fgsm(Fgsm {}),
-            Method::Pgd => {
-                let mut pgd = self.protocol.choices().pgd();
-                pgd.steps = self.steps.unwrap_or(pgd.steps);
-                pgd.restarts = self.restarts.unwrap_or(pgd.restarts);
-                pgd.random_start &= !self.no_random_start;
-                if let Some(alpha) = self.alpha {
-                    pgd.alpha = Some(Epsilon::new(alpha, self.unit()).context("--alpha")?);
-                }
-                AttackSpec::Pgd(pgd)
-            }
+    /// A parameter that makes no sense or departs from a frozen protocol.
+    pub fn spec(&self, method: &str) -> Result<AttackSpec> {
+        let mut written = match method {
+            "pgd" => serde_json::to_value(self.protocol.choices().pgd())?,
+            _ => defaults(method),
         };
+        for (_, name, value) in self.given() {
+            if written.get(&name).is_some() {
+                written[name] = value;
+            }
+        }
+        written["method"] = method.into();
+        let spec = AttackSpec::deserialize(written).with_context(|| format!("--method {method}"))?;
         spec.attack().check()?;
         self.protocol.check(&spec)?;
         Ok(spec)
     }
 
-    /// Refuses the flags of PGD where PGD is not used.
+    /// Refuses parameters that none of the methods has.
     ///
     /// # Errors
-    /// The name of such a flag.
-    pub fn refuse_pgd_flags(&self) -> Result<()> {
-        let given = [
-            ("--alpha", self.alpha.is_some()),
-            ("--steps", self.steps.is_some()),
-            ("--restarts", self.restarts.is_some()),
-            ("--no-random-start", self.no_random_start),
-        ];
-        match given.into_iter().find(|(_, given)| *given) {
-            Some((flag, _)) => bail!("{flag} belongs to pgd: leave it out, or add --method pgd"),
-            None => Ok(()),
+    /// The flag of such a parameter.
+    pub fn refuse_foreign(&self, methods: &[&str]) -> Result<()> {
+        for (flag, name, _) in self.given() {
+            if methods.iter().all(|method| defaults(method).get(&name).is_none()) {
+                let methods =
+                    if methods.is_empty() { "an evaluation without attacks".into() } else { methods.join(", ") };
+                bail!("{flag} is no parameter of {methods}: leave it out");
+            }
         }
+        Ok(())
     }
+
+    /// The parameters that were given: the flag, the name in requests and the value.
+    fn given(&self) -> Vec<(String, String, Value)> {
+        let alpha = self.alpha.map(|alpha| json!({"value": alpha, "unit": self.unit_name()}));
+        let flags = [
+            ("--alpha", "alpha", alpha),
+            ("--steps", "steps", self.steps.map(Value::from)),
+            ("--restarts", "restarts", self.restarts.map(Value::from)),
+            ("--no-random-start", "random_start", self.no_random_start.then_some(Value::Bool(false))),
+        ];
+        let flags = flags.into_iter().filter_map(|(flag, name, value)| Some((flag.into(), name.into(), value?)));
+        let others = self.parameters.iter().map(|(name, value)| {
+            let flag = format!("--parameter {name}");
+            (flag, name.clone(), value.clone())
+        });
+        flags.chain(others).collect()
+    }
+}
+
+/// The parameters of a method and their defaults; an empty object for an unknown one.
+fn defaults(method: &str) -> Value {
+    let known = catalogue::methods().into_iter().find(|known| known.method == method);
+    known.map_or_else(|| json!({}), |known| known.defaults)
 }
 
 #[cfg(test)]
@@ -148,7 +180,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::attack::Pgd;
+    use crate::attack::{MiFgsm, Pgd, Strongest};
 
     #[derive(Parser)]
     struct Flags {
@@ -162,9 +194,9 @@ mod tests {
 
     #[test]
     fn without_flags_pgd_is_the_protocols() {
-        assert_eq!(parse("").spec(Method::Pgd).unwrap(), AttackSpec::Pgd(Pgd::default()));
+        assert_eq!(parse("").spec("pgd").unwrap(), AttackSpec::Pgd(Pgd::default()));
         let paper = Protocol::Paper250502971.choices().pgd();
-        assert_eq!(parse("--protocol paper-2505.02971").spec(Method::Pgd).unwrap(), AttackSpec::Pgd(paper));
+        assert_eq!(parse("--protocol paper-2505.02971").spec("pgd").unwrap(), AttackSpec::Pgd(paper));
     }
 
     #[test]
@@ -172,17 +204,36 @@ mod tests {
         let args = parse("--unit unit01 --alpha 0.01 --steps 7 --no-random-start");
         let alpha = Some(Epsilon::new(0.01, Unit::Unit01).unwrap());
         let wanted = Pgd { steps: 7, alpha, random_start: false, restarts: 1 };
-        assert_eq!(args.spec(Method::Pgd).unwrap(), AttackSpec::Pgd(wanted));
+        assert_eq!(args.spec("pgd").unwrap(), AttackSpec::Pgd(wanted));
         assert_eq!(args.budget(0.03).unwrap().epsilon, Epsilon::new(0.03, Unit::Unit01).unwrap());
         assert!(args.budget(-1.).is_err());
     }
 
     #[test]
+    fn every_method_of_the_catalogue_can_be_asked_for() {
+        for method in catalogue::methods() {
+            assert_eq!(parse("").spec(method.method).unwrap().method(), method.method);
+        }
+        let args = parse(r#"--steps 30 --parameter losses=["jsd","margin"] --parameter starts=2 --loss cos_pgd"#);
+        let wanted = Strongest { losses: vec![Loss::Jsd, Loss::Margin], steps: 30, starts: 2, ..Strongest::default() };
+        assert_eq!(args.spec("strongest").unwrap(), AttackSpec::Strongest(wanted));
+        assert_eq!(args.loss(), Some(Loss::CosPgd));
+        let mi = AttackSpec::MiFgsm(MiFgsm { decay: 0.5, ..MiFgsm::default() });
+        assert_eq!(parse("--parameter decay=0.5").spec("mi_fgsm").unwrap(), mi);
+    }
+
+    #[test]
     fn flags_without_effect_are_refused() {
-        let refusal = |flags: &str, method| parse(flags).spec(method).unwrap_err().to_string();
-        assert!(refusal("--protocol corrected --steps 7", Method::Pgd).contains("fixes steps"));
-        assert!(refusal("--steps 0", Method::Pgd).contains("at least one step"));
-        assert!(parse("--restarts 2").refuse_pgd_flags().unwrap_err().to_string().contains("--restarts"));
-        parse("--seed 3").refuse_pgd_flags().unwrap();
+        let refusal = |flags: &str, method| format!("{:#}", parse(flags).spec(method).unwrap_err());
+        assert!(refusal("--protocol corrected --steps 7", "pgd").contains("fixes steps"));
+        assert!(refusal("--steps 0", "pgd").contains("at least one step"));
+        assert!(refusal("--parameter losses=[\"hinge\"]", "strongest").contains("hinge"));
+        assert!(refusal("--protocol corrected", "apgd").contains("fgsm and pgd only"));
+        let foreign = |flags: &str, methods: &[&str]| parse(flags).refuse_foreign(methods).map_err(|e| e.to_string());
+        assert!(foreign("--restarts 2", &["fgsm"]).unwrap_err().contains("--restarts is no parameter of fgsm"));
+        assert!(foreign("--parameter decay=1", &["fgsm", "pgd"]).unwrap_err().contains("--parameter decay"));
+        foreign("--restarts 2", &["fgsm", "pgd"]).unwrap();
+        foreign("--seed 3", &["fgsm"]).unwrap();
+        assert!(foreign("--steps 3", &[]).is_err());
     }
 }

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::attack::progress_bar;
-use super::attack_args::{AttackArgs, Method};
+use super::attack_args::AttackArgs;
 use super::model_args::ModelArgs;
-use crate::attack::{AttackSpec, Protocol};
+use crate::attack::{AttackSpec, Protocol, catalogue};
 use crate::engine::{Engine, EngineConfig};
 use crate::evaluation::{Case, Grid, Planned, Summary, run_grid};
 use crate::imaging::encode;
@@ -33,8 +34,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Attack methods; `none` alone segments the clean images only.
-    #[arg(long, value_enum, default_values = ["fgsm", "pgd"])]
-    method: Vec<MethodOrNone>,
+    #[arg(long, value_parser = method_or_none(), default_values = ["fgsm", "pgd"])]
+    method: Vec<String>,
     /// Epsilons, separated by commas, in --unit.
     #[arg(long, value_delimiter = ',', default_values_t = [1., 2., 4., 8.])]
     epsilon: Vec<f64>,
@@ -58,14 +59,11 @@ enum Split {
     Validation,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum MethodOrNone {
-    /// No attack.
-    None,
-    /// One step.
-    Fgsm,
-    /// Many projected steps.
-    Pgd,
+/// What stands for no attack.
+const NONE: &str = "none";
+
+fn method_or_none() -> PossibleValuesParser {
+    PossibleValuesParser::new(catalogue::names().into_iter().chain([NONE]))
 }
 
 /// What `summary.json` holds.
@@ -125,21 +123,15 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
 
 impl EvaluateArgs {
     fn grid(&self) -> Result<Grid> {
-        let mut methods = vec![];
-        for method in &self.method {
-            match method {
-                MethodOrNone::None if self.method.len() > 1 => {
-                    bail!("--method none stands alone: leave it out to attack")
-                }
-                MethodOrNone::None => {}
-                MethodOrNone::Fgsm => methods.push(Method::Fgsm),
-                MethodOrNone::Pgd => methods.push(Method::Pgd),
+        let mut methods: Vec<&str> = self.method.iter().map(String::as_str).collect();
+        if methods.contains(&NONE) {
+            if methods.len() > 1 {
+                bail!("--method none stands alone: leave it out to attack");
             }
+            methods.clear();
         }
         methods.dedup();
-        if !methods.contains(&Method::Pgd) {
-            self.attack.refuse_pgd_flags()?;
-        }
+        self.attack.refuse_foreign(&methods)?;
         let mut attacks = vec![];
         for method in methods {
             let attack = self.attack.spec(method)?;

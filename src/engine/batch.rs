@@ -6,7 +6,7 @@ use candle_core::Tensor;
 
 use super::CancelToken;
 use super::waiting::Asked;
-use crate::loss::{self, Loss, LossError};
+use crate::loss::{LossError, Term};
 use crate::model::{Conditioning, ModelError, Question, SegmentationModel};
 use crate::oracle::OracleError;
 
@@ -15,8 +15,8 @@ pub(super) struct Query {
     /// `[3, size, size]`, resized and normalised, on the model's device.
     pub(super) pixel_values: Tensor,
     pub(super) conditioning: Conditioning,
-    /// The loss and its target `[size, size]` if the gradient is wanted too.
-    pub(super) gradient_of: Option<(Loss, Tensor)>,
+    /// The loss at this step of the attack and its target `[size, size]` if the gradient is wanted too.
+    pub(super) gradient_of: Option<(Term, Tensor)>,
     pub(super) cancel: CancelToken,
     pub(super) reply: SyncSender<Result<Reply, OracleError>>,
 }
@@ -85,16 +85,16 @@ pub(super) fn run(
 
 /// Each row's loss `[batch]`, and the gradient of each with respect to its own logits, `[batch, size, size]`.
 ///
-/// Neighbours with the same loss share its evaluation, but never a sum.
+/// Neighbours with the same loss at the same step share its evaluation, but never a sum.
 fn cotangent(logits: &Tensor, queries: &[Query]) -> Result<(Tensor, Tensor), ModelError> {
-    let wanted: Vec<&(Loss, Tensor)> = queries.iter().filter_map(|query| query.gradient_of.as_ref()).collect();
+    let wanted: Vec<&(Term, Tensor)> = queries.iter().filter_map(|query| query.gradient_of.as_ref()).collect();
     let (mut values, mut slopes) = (Vec::new(), Vec::new());
     let mut first = 0;
     for group in wanted.chunk_by(|a, b| a.0 == b.0) {
         let targets: Vec<&Tensor> = group.iter().map(|(_, target)| target).collect();
         let logits = logits.narrow(0, first, group.len())?;
         let (losses, slope) =
-            loss::gradient(group[0].0, &logits, &Tensor::stack(&targets, 0)?).map_err(|error| match error {
+            group[0].0.gradient(&logits, &Tensor::stack(&targets, 0)?).map_err(|error| match error {
                 LossError::NoGradient(_) => ModelError::Gradient("missing at the logits"),
                 LossError::Tensor(error) => ModelError::Tensor(error),
             })?;

@@ -7,9 +7,9 @@ use candle_core::{DType, Device, Tensor, bail};
 use super::batch::{Query, Reply};
 use super::thread::Command;
 use super::{CancelToken, Goal, Objective, Seat};
-use crate::loss::Loss;
+use crate::loss::Term;
 use crate::model::{Conditioning, Preprocess, Resize};
-use crate::oracle::{Answer, Oracle, OracleError};
+use crate::oracle::{Answer, Measure, Oracle, OracleError};
 
 /// What the points are that an attack asks about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,18 +45,22 @@ pub struct Row {
 impl Row {
     pub(super) fn new(seat: Seat, mut spec: RowSpec) -> Result<Self, OracleError> {
         let input = seat.0.input();
-        let target = &spec.objective.target;
-        if target.dims() != [input.height, input.width] {
-            let (found, height, width) = (target.dims(), input.height, input.width);
-            let text = format!("the target mask is {found:?}: resize it to the network's {height}x{width}");
-            return Err(OracleError::Model(text));
-        }
-        spec.objective.target = target.detach().to_dtype(DType::F32)?.to_device(seat.0.device())?;
+        spec.objective.target = fitted(&spec.objective.target, input, seat.0.device())?;
         Ok(Self { spec, seat, resize: None })
     }
 
+    /// What a question is measured by.
+    fn term(&self, measure: &Measure) -> Result<(Term, Tensor), OracleError> {
+        let Objective { loss, target, goal } = &self.spec.objective;
+        let target = match &measure.target {
+            None => target.clone(),
+            Some(target) => fitted(target, self.seat.0.input(), self.seat.0.device())?,
+        };
+        Ok((Term::new(measure.loss.unwrap_or(*loss), *goal == Goal::Targeted, measure.progress), target))
+    }
+
     /// Asks about `x` and waits for the answer.
-    fn ask(&mut self, x: &Tensor, gradient_of: Option<(Loss, Tensor)>) -> Result<Reply, OracleError> {
+    fn ask(&mut self, x: &Tensor, gradient_of: Option<(Term, Tensor)>) -> Result<Reply, OracleError> {
         if self.spec.cancel.is_cancelled() {
             return Err(OracleError::Cancelled);
         }
@@ -113,6 +117,16 @@ impl Row {
     }
 }
 
+/// A mask as the engine compares with it.
+fn fitted(target: &Tensor, input: &Preprocess, device: &Device) -> Result<Tensor, OracleError> {
+    if target.dims() != [input.height, input.width] {
+        let (found, height, width) = (target.dims(), input.height, input.width);
+        let text = format!("the target mask is {found:?}: resize it to the network's {height}x{width}");
+        return Err(OracleError::Model(text));
+    }
+    Ok(target.detach().to_dtype(DType::F32)?.to_device(device)?)
+}
+
 /// The resizing for a size, made anew only if the last one was for another.
 fn prepared<'a>(
     kept: &'a mut Option<Resize>,
@@ -128,22 +142,23 @@ fn prepared<'a>(
 }
 
 impl Oracle for Row {
-    fn loss(&mut self, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
+    fn loss_by(&mut self, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        let (term, target) = self.term(measure)?;
         let logits = self.ask(x, None)?.logits;
-        let Objective { loss, target, goal } = &self.spec.objective;
-        let value = loss.value(&logits, target)?.to_scalar::<f32>()?;
+        let value = term.value(&logits, &target)?.to_scalar::<f32>()?;
         if !value.is_finite() {
+            let loss = term.loss();
             return Err(OracleError::Model(format!("the {loss} loss is {value}: the model's logits are not usable")));
         }
-        Ok((goal.sign() * value, logits.to_device(x.device())?))
+        Ok((self.spec.objective.goal.sign() * value, logits.to_device(x.device())?))
     }
 
-    fn loss_and_gradient(&mut self, x: &Tensor) -> Result<Answer, OracleError> {
-        let Objective { loss, target, goal } = self.spec.objective.clone();
-        let reply = self.ask(x, Some((loss, target)))?;
+    fn gradient_by(&mut self, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
+        let asked = self.term(measure)?;
+        let reply = self.ask(x, Some(asked))?;
         let (value, gradient) = reply.gradient.ok_or_else(|| OracleError::Gradient("missing".into()))?;
         Ok(Answer {
-            loss: goal.sign() * value,
+            loss: self.spec.objective.goal.sign() * value,
             gradient: self.pull_back(&gradient, x)?,
             logits: reply.logits.to_device(x.device())?,
         })

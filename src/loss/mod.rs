@@ -2,22 +2,34 @@
 //!
 //! Each is a plain tensor expression on logits `[.., h, w]` and a 0/1 target of the same shape, and
 //! answers one value per leading index, so a batch of images costs as many operations as one image.
-//! They share two functions that keep a gradient where a naive formula rounds it to zero
-//! (`logit.rs`): an attack on a confident model lives exactly there.
+//! They share functions that keep a gradient where a naive formula rounds it to zero (`logit.rs`, `pixel.rs`):
+//! an attack on a confident model lives exactly there. A single logit `z` counts as the two classes `(0, z)`, so
+//! losses that were published for many classes are meant literally. What a loss knows of the attack that uses it
+//! is a [`Term`].
 
+mod balanced_masked_ce;
 mod bce;
+mod boundary_ce;
+mod cos_pgd;
 mod dice_ce;
 mod dice_ce_paper;
+mod jsd;
 mod logit;
+mod margin;
+mod masked_ce;
+mod pixel;
+mod seg_pgd;
 mod soft_dice;
+mod term;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::str::FromStr;
 
-use candle_core::{D, Tensor, Var};
+use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
+pub use term::{Progress, Term};
 use utoipa::ToSchema;
 
 /// A loss on logits; high means far from the target.
@@ -32,11 +44,37 @@ pub enum Loss {
     Bce,
     /// One minus the soft Dice coefficient of the probabilities.
     SoftDice,
+    /// SegPGD: cross-entropy whose weight moves from the pixels still to be won to all alike over the steps.
+    SegPgd,
+    /// CosPGD: cross-entropy weighted by the alignment of prediction and target.
+    CosPgd,
+    /// Cross-entropy of the pixels still to be won.
+    MaskedCe,
+    /// The same with both classes of the target counting alike.
+    BalancedMaskedCe,
+    /// Jensen-Shannon divergence between prediction and target.
+    Jsd,
+    /// Minus the mean margin in units of the logits' mean size.
+    Margin,
+    /// Cross-entropy weighted towards the target's outline.
+    BoundaryCe,
 }
 
 impl Loss {
     /// All losses, in the order shown to users.
-    pub const ALL: [Self; 4] = [Self::DiceCe, Self::DiceCePaper, Self::Bce, Self::SoftDice];
+    pub const ALL: [Self; 11] = [
+        Self::DiceCe,
+        Self::DiceCePaper,
+        Self::Bce,
+        Self::SoftDice,
+        Self::SegPgd,
+        Self::CosPgd,
+        Self::MaskedCe,
+        Self::BalancedMaskedCe,
+        Self::Jsd,
+        Self::Margin,
+        Self::BoundaryCe,
+    ];
 
     /// The name used in requests and reports.
     pub fn name(self) -> &'static str {
@@ -45,21 +83,28 @@ impl Loss {
             Self::DiceCePaper => "dice_ce_paper",
             Self::Bce => "bce",
             Self::SoftDice => "soft_dice",
+            Self::SegPgd => "seg_pgd",
+            Self::CosPgd => "cos_pgd",
+            Self::MaskedCe => "masked_ce",
+            Self::BalancedMaskedCe => "balanced_masked_ce",
+            Self::Jsd => "jsd",
+            Self::Margin => "margin",
+            Self::BoundaryCe => "boundary_ce",
         }
     }
 
-    /// One value per image: logits and `target` (0 or 1) are `[.., h, w]` of one dtype (f32 or f64),
-    /// the answer is `[..]`, a scalar for `[h, w]`. Differentiable in the logits.
+    /// Whether a pixel's weight depends on what the model says about it, and with it on whether the target is to be
+    /// left or reached. Such a loss may fall while an attack succeeds: its values at two points are no comparison.
+    pub fn chooses_pixels(self) -> bool {
+        matches!(self, Self::SegPgd | Self::CosPgd | Self::MaskedCe | Self::BalancedMaskedCe)
+    }
+
+    /// [`Term::value`] for an untargeted attack at its end.
     ///
     /// # Errors
     /// Shapes or dtypes that differ.
     pub fn value(self, logits: &Tensor, target: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::DiceCe => dice_ce::value(logits, target),
-            Self::DiceCePaper => dice_ce_paper::value(logits, target),
-            Self::Bce => bce::value(logits, target),
-            Self::SoftDice => soft_dice::value(logits, target),
-        }
+        Term::from(self).value(logits, target)
     }
 }
 
@@ -71,7 +116,7 @@ impl fmt::Display for Loss {
 
 /// A name that is none of [`Loss::ALL`].
 #[derive(Debug, thiserror::Error)]
-#[error("unknown loss {0:?}: use dice_ce, dice_ce_paper, bce or soft_dice")]
+#[error("unknown loss {0:?}: use one of {names}", names = Loss::ALL.map(Loss::name).join(", "))]
 pub struct UnknownLoss(String);
 
 impl FromStr for Loss {
@@ -93,17 +138,12 @@ pub enum LossError {
     Tensor(#[from] candle_core::Error),
 }
 
-/// The values `[..]` of `loss` at `logits` `[.., h, w]`, and each value's gradient with respect to its own
-/// logits, `[.., h, w]`. Neither is connected to the graph of `logits`.
+/// [`Term::gradient`] for an untargeted attack at its end.
 ///
 /// # Errors
 /// [`LossError::NoGradient`] rather than a silent zero; shapes or dtypes that differ.
 pub fn gradient(loss: Loss, logits: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor), LossError> {
-    let logits = Var::from_tensor(&logits.detach())?;
-    let values = loss.value(&logits, target)?;
-    // `backward` starts from ones: as each value depends on its own logits only, nothing is mixed.
-    let gradient = values.backward()?.remove(&logits).ok_or(LossError::NoGradient(loss))?;
-    Ok((values.detach(), gradient))
+    Term::from(loss).gradient(logits, target)
 }
 
 /// Sum over an image, rows first: shorter sums round less.

@@ -13,6 +13,7 @@
 mod activation;
 mod attention;
 mod block;
+mod blur;
 mod buffers;
 mod convolution;
 #[cfg(any(feature = "cuda", test))]
@@ -31,6 +32,7 @@ mod tests;
 pub use activation::{Activation, quick_gelu};
 pub use attention::attention;
 pub use block::{AdapterLayers, BlockLayers, BlockLayout, FusedBlock};
+pub use blur::{Frame, Gaussian};
 pub use convolution::{conv3x3, patchify, transposed_convolution};
 pub(crate) use kernel::{Kernel, slice, vectorised, with_slices};
 pub use layer_norm::LayerNorm;

@@ -2,9 +2,31 @@
 //!
 //! An attack is written against [`Oracle`] and never sees the model, the device or the other
 //! attacks that share a batch with it. An oracle is bound to one prompt and one objective; a
-//! defence, a remote model or a query counter is another oracle around the first.
+//! defence, a remote model or a query counter is another oracle around the first. A question may
+//! come with a [`Measure`]: which loss it is about, and how far the attack is.
 
 use candle_core::Tensor;
+
+use crate::loss::{Loss, Progress};
+
+/// How the answer to a question is measured. What is left at its default is as in the oracle's objective.
+#[derive(Debug, Clone, Default)]
+pub struct Measure {
+    /// The loss; that of the objective if `None`.
+    pub loss: Option<Loss>,
+    /// How far the attack is, for a loss that changes on the way.
+    pub progress: Progress,
+    /// The mask to compare with, 0 or 1, `[h, w]` at the network's own output size; that of the objective if `None`.
+    /// For a question about an image that was moved: its mask has to move along.
+    pub target: Option<Tensor>,
+}
+
+impl Measure {
+    /// The objective when `done` of `steps` steps are done.
+    pub fn after(done: usize, steps: usize) -> Self {
+        Self { progress: Progress::after(done, steps), ..Self::default() }
+    }
+}
 
 /// The answer to a white-box query at a point `x` `[3, height, width]`.
 #[derive(Debug, Clone)]
@@ -38,22 +60,40 @@ pub enum OracleError {
 }
 
 /// Answers queries about one image under one prompt and one objective.
+///
+/// Whoever wraps another oracle passes the measure on.
 pub trait Oracle {
     /// The objective and the logits at `x`.
     ///
     /// # Errors
     /// See [`OracleError`].
-    fn loss(&mut self, x: &Tensor) -> Result<(f32, Tensor), OracleError>;
+    fn loss_by(&mut self, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError>;
 
     /// The objective, its gradient and the logits at `x`.
     ///
     /// # Errors
     /// [`OracleError::Gradient`] rather than a silent zero when the gradient is missing.
-    fn loss_and_gradient(&mut self, x: &Tensor) -> Result<Answer, OracleError>;
+    fn gradient_by(&mut self, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError>;
 
     /// The logits at `x`, `[h, w]`.
     ///
     /// # Errors
     /// See [`OracleError`].
     fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError>;
+
+    /// [`Self::loss_by`] the objective itself.
+    ///
+    /// # Errors
+    /// See [`OracleError`].
+    fn loss(&mut self, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
+        self.loss_by(x, &Measure::default())
+    }
+
+    /// [`Self::gradient_by`] the objective itself.
+    ///
+    /// # Errors
+    /// See [`Self::gradient_by`].
+    fn loss_and_gradient(&mut self, x: &Tensor) -> Result<Answer, OracleError> {
+        self.gradient_by(x, &Measure::default())
+    }
 }

@@ -6,6 +6,7 @@ import { byId, element } from "./dom.js";
 import { clearErrors, showErrors } from "./fields.js";
 import { FilePlace, sampleChoices } from "./files.js";
 import { parameterFields } from "./schema.js";
+import { methodTitle } from "./words.js";
 
 const form = byId("panel-new");
 const places = Object.fromEntries(
@@ -65,7 +66,7 @@ export async function loadForm() {
   options(
     "method",
     methods.map((method) =>
-      element("option", { value: method.method, selected: method.method === "pgd" }, method.method.toUpperCase()),
+      element("option", { value: method.method, selected: method.method === "pgd" }, methodTitle(method.method)),
     ),
   );
   byId("samples").replaceChildren(...sampleChoices(samples.items, chooseSample));

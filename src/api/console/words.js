@@ -31,7 +31,7 @@ export function inShort(spec) {
   const epsilon = { pixel255: `${value} of 255`, unit01: `${value} of 1` }[unit] ?? `${value} ${unit}`;
   const norm = { linf: "L∞", l2: "L2" }[spec.budget.norm] ?? spec.budget.norm;
   const goal = spec.goal && spec.goal !== "untargeted" ? `, ${spec.goal}` : "";
-  return `${spec.attack.method.toUpperCase()}, ${epsilon}, ${norm}${goal}`;
+  return `${methodTitle(spec.attack.method)}, ${epsilon}, ${norm}${goal}`;
 }
 
 /**
@@ -56,4 +56,9 @@ export function criterionWords(criterion) {
  */
 export function shortId(id) {
   return `…${id.slice(-8)}`;
+}
+
+/** A method's name for people: `MI-FGSM` for `mi_fgsm`. */
+export function methodTitle(method) {
+  return method.toUpperCase().replaceAll("_", "-");
 }

@@ -31,10 +31,35 @@ pub enum CheckpointError {
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     pub(super) numbers: Numbers,
-    /// The best point so far, and the model's logits there.
-    pub(super) best: Option<[Tensor; 2]>,
+    pub(super) kept: Kept<Point>,
     /// What the method needs to go on: its current point, and whatever else it keeps.
     pub(super) state: Vec<Tensor>,
+}
+
+/// What may become the result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Kept<T> {
+    /// The best point so far.
+    pub best: Option<T>,
+    /// The best point of this restart, if that is not `best`.
+    pub round: Option<T>,
+    /// The best file of the restarts that have ended.
+    pub file: Option<T>,
+}
+
+/// A point or a file, and what the model said about it.
+#[derive(Debug, Clone)]
+pub(super) struct Point {
+    pub score: Score,
+    /// The point `[3, h, w]`, or the bytes of the file.
+    pub x: Tensor,
+    pub logits: Tensor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Score {
+    pub at: At,
+    pub loss: f32,
 }
 
 /// The part without tensors.
@@ -44,20 +69,28 @@ pub(super) struct Numbers {
     pub now: At,
     pub records: Vec<StepRecord>,
     pub queries: Queries,
-    /// Of the best point.
-    pub best: Option<Best>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct Best {
-    pub at: At,
-    pub loss: f32,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Header<'a> {
     fingerprint: Cow<'a, str>,
     numbers: Cow<'a, Numbers>,
+    kept: Kept<Score>,
+}
+
+impl<T> Kept<T> {
+    fn named(&self) -> [(&'static str, Option<&T>); 3] {
+        [("best", self.best.as_ref()), ("round", self.round.as_ref()), ("file", self.file.as_ref())]
+    }
+
+    /// The same places, each filled by `f` if it was filled.
+    fn try_map<U, E>(self, mut f: impl FnMut(&'static str, T) -> Result<U, E>) -> Result<Kept<U>, E> {
+        Ok(Kept {
+            best: self.best.map(|one| f("best", one)).transpose()?,
+            round: self.round.map(|one| f("round", one)).transpose()?,
+            file: self.file.map(|one| f("file", one)).transpose()?,
+        })
+    }
 }
 
 impl Checkpoint {
@@ -71,11 +104,18 @@ impl Checkpoint {
     /// # Errors
     /// A device that failed.
     pub fn to_bytes(&self, fingerprint: &str) -> Result<Vec<u8>, CheckpointError> {
-        let header = Header { fingerprint: fingerprint.into(), numbers: Cow::Borrowed(&self.numbers) };
+        let kept = Kept {
+            best: self.kept.best.as_ref().map(|point| point.score),
+            round: self.kept.round.as_ref().map(|point| point.score),
+            file: self.kept.file.as_ref().map(|point| point.score),
+        };
+        let header = Header { fingerprint: fingerprint.into(), numbers: Cow::Borrowed(&self.numbers), kept };
         let header = serde_json::to_string(&header).map_err(damaged)?;
-        let best = self.best.iter().flatten().zip(["best.x", "best.logits"]).map(|(t, name)| (name.to_owned(), t));
+        let points = self.kept.named().into_iter().filter_map(|(name, point)| Some((name, point?)));
+        let points = points
+            .flat_map(|(name, point)| [(format!("{name}.x"), &point.x), (format!("{name}.logits"), &point.logits)]);
         let state = self.state.iter().enumerate().map(|(i, t)| (format!("state.{i}"), t));
-        let tensors = best.chain(state).map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?)));
+        let tensors = points.chain(state).map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?)));
         let tensors = tensors.collect::<Result<Vec<_>, CheckpointError>>()?;
         safetensors::serialize(tensors, Some(HashMap::from([(NUMBERS.into(), header)]))).map_err(damaged)
     }
@@ -88,18 +128,21 @@ impl Checkpoint {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get(NUMBERS));
         let header = header.ok_or_else(|| damaged("it has no header"))?;
-        let Header { fingerprint: found, numbers } = serde_json::from_str(header).map_err(damaged)?;
+        let Header { fingerprint: found, numbers, kept } = serde_json::from_str(header).map_err(damaged)?;
         if found != fingerprint {
             return Err(CheckpointError::Foreign);
         }
         let tensors = candle_core::safetensors::load_buffer(bytes, device)?;
-        let get = |name: &str| tensors.get(name).cloned().ok_or_else(|| damaged(format!("{name} is missing")));
-        let best = match numbers.best {
-            Some(_) => Some([get("best.x")?, get("best.logits")?]),
-            None => None,
-        };
+        let get = |name: String| tensors.get(&name).cloned().ok_or_else(|| damaged(format!("{name} is missing")));
+        let kept = kept.try_map(|name, score| {
+            Ok::<_, CheckpointError>(Point {
+                score,
+                x: get(format!("{name}.x"))?,
+                logits: get(format!("{name}.logits"))?,
+            })
+        })?;
         let state = (0..tensors.len()).map_while(|i| tensors.get(&format!("state.{i}")).cloned()).collect();
-        Ok(Self { numbers: numbers.into_owned(), best, state })
+        Ok(Self { numbers: numbers.into_owned(), kept, state })
     }
 }
 
@@ -127,9 +170,11 @@ mod tests {
             now: At { restart: 0, step: 1 },
             records: vec![record],
             queries: Queries { loss: 1, gradient: 1, logits: 0 },
-            best: Some(Best { at, loss: 0.1 }),
         };
-        Checkpoint { numbers, best: Some([tensor(12), tensor(4)]), state: vec![tensor(12), tensor(3)] }
+        let point = |loss| Point { score: Score { at, loss }, x: tensor(12), logits: tensor(4) };
+        let file = Point { x: Tensor::new(&[1u8, 255], &Device::Cpu).unwrap(), ..point(0.3) };
+        let kept = Kept { best: Some(point(0.1)), round: None, file: Some(file) };
+        Checkpoint { numbers, kept, state: vec![tensor(12), tensor(3)] }
     }
 
     #[test]
@@ -138,10 +183,12 @@ mod tests {
         let bytes = before.to_bytes("this").unwrap();
         let after = Checkpoint::from_bytes(&bytes, "this", &Device::Cpu).unwrap();
         assert_eq!(after.numbers, before.numbers);
-        let values = |c: &Checkpoint| {
-            c.best.iter().flatten().chain(&c.state).map(|t| t.to_vec1::<f32>().unwrap()).collect::<Vec<_>>()
-        };
+        let values = |c: &Checkpoint| c.state.iter().map(|t| t.to_vec1::<f32>().unwrap()).collect::<Vec<_>>();
         assert_eq!(values(&after), values(&before));
+        let (best, file) = (after.kept.best.unwrap(), after.kept.file.unwrap());
+        assert_eq!((best.score.loss, best.logits.to_vec1::<f32>().unwrap()), (0.1, vec![0., 1., 2., 3.]));
+        assert_eq!((file.score.loss, file.x.to_vec1::<u8>().unwrap()), (0.3, vec![1, 255]));
+        assert!(after.kept.round.is_none());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::problem::Problem;
 use crate::attack::{Aim, AttackError};
 use crate::imaging::Mask;
 use crate::metric::{Confusion, MetricError};
@@ -42,10 +43,16 @@ impl Evaluation {
     }
 
     /// Whether an attacker prefers this answer: a higher DSC to the target if there is one, otherwise
-    /// a lower DSC; the loss decides between equals.
-    pub fn beats(&self, other: &Self) -> bool {
+    /// a lower DSC; between equals, [`Problem::tracked`] decides.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn beats(&self, other: &Self, problem: &Problem) -> Result<bool, AttackError> {
         let score = |e: &Self| e.target_dsc.unwrap_or(-e.dsc);
-        score(self) > score(other) || (score(self) == score(other) && self.loss > other.loss)
+        if score(self) == score(other) {
+            return Ok(problem.tracked(&self.logits)? > problem.tracked(&other.logits)?);
+        }
+        Ok(score(self) > score(other))
     }
 }
 

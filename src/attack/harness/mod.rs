@@ -1,8 +1,9 @@
 //! What all attacks share: budget, projection, random numbers, bookkeeping and the 8-bit file.
 //!
-//! [`run`] lets a method move through the [`Ball`](projection::Ball), keeps the best point by the
+//! [`run`] lets a method move through the [`Ball`](projection::Ball), keeps the best point of each restart by the
 //! metric, writes it as an 8-bit file that holds the budget, and asks the model once more about
-//! exactly that file: what is downloaded is what was measured.
+//! exactly that file: what is downloaded is what was measured. The best of these files is the result, so more
+//! restarts never give a weaker one.
 
 mod advance;
 pub mod budget;
@@ -89,12 +90,11 @@ pub fn run(
         }
         ended?;
     }
-    let (records, best, last) = log.into_parts().ok_or_else(|| AttackError::Parameter {
+    let (records, best, file) = log.into_parts().ok_or_else(|| AttackError::Parameter {
         name: "method",
         value: spec.method().into(),
         rule: "it has to finish at least one point",
     })?;
-    let file = Saved::better_of(&best, &last, problem, oracle)?;
 
     let mut outcome = Outcome {
         success: problem.criterion().judge(&clean, &file.evaluation),
@@ -109,6 +109,6 @@ pub fn run(
         queries: queries.get(),
         notes: attack.notes(problem),
     };
-    outcome.notes.extend(notes::on(problem, &outcome));
+    outcome.notes.extend(notes::on(problem, &outcome)?);
     Ok(outcome)
 }

@@ -1,13 +1,17 @@
 //! An attack that cannot be trusted says so.
 
-use super::{Outcome, Problem};
+use super::{Outcome, Problem, StepRecord};
+use crate::attack::AttackError;
 use crate::attack::protocol::Clamp;
 
 /// From this share of exact zeros on, a gradient is called masked.
 const MASKED: f64 = 0.5;
 
 /// What the reader should know before trusting an outcome.
-pub fn on(problem: &Problem, outcome: &Outcome) -> Vec<String> {
+///
+/// # Errors
+/// A device that failed.
+pub fn on(problem: &Problem, outcome: &Outcome) -> Result<Vec<String>, AttackError> {
     let mut notes = vec![];
     let clamped = problem.setup().choices.clamp == Clamp::EveryStep;
     if clamped && problem.lattice().is_a_point() {
@@ -20,7 +24,9 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Vec<String> {
     if outcome.clean_reread.is_some() {
         notes.push("the file format alone changes the clean image: compare with the clean image read back".into());
     }
-    let shares = outcome.records.iter().filter_map(|record| record.zero_gradient_share);
+    // Losses that choose their pixels have no gradient where nothing is left to win.
+    let open = |record: &&StepRecord| record.target_dsc.map_or(record.dsc > 0., |dsc| dsc < 1.);
+    let shares = outcome.records.iter().filter(open).filter_map(|record| record.zero_gradient_share);
     let masked = shares.clone().filter(|share| *share >= MASKED).count();
     if masked > 0 {
         let asked = shares.count();
@@ -28,11 +34,11 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Vec<String> {
             "in {masked} of {asked} gradients at least half of the entries were exactly 0: the gradient may be masked"
         ));
     }
-    if !outcome.file.evaluation.beats(&outcome.clean) {
+    if !outcome.file.evaluation.beats(&outcome.clean, problem)? {
         notes.push("the saved image is no stronger than the clean one".into());
     }
     if outcome.success.met_by_clean_image {
         notes.push("the clean image already meets the criterion: success says nothing about the attack".into());
     }
-    notes
+    Ok(notes)
 }

@@ -11,6 +11,7 @@ use super::success::Criterion;
 use crate::attack::protocol::{Choices, Clamp, Protocol, Resolution, SaveAs, Space};
 use crate::attack::{Aim, AttackError, Goal};
 use crate::imaging::{Container, Image, Mask};
+use crate::loss::Loss;
 use crate::model::{Preprocess, Resize};
 use crate::oracle::Oracle;
 
@@ -81,6 +82,8 @@ pub struct Problem {
     criterion: Criterion,
     ball: Ball,
     random: RandomSource,
+    /// The aim's mask at the network's output size.
+    target: Tensor,
     /// From the network's output to the size of the scores.
     upsampling: Resize,
 }
@@ -115,7 +118,8 @@ impl Problem {
         let random = RandomSource::new(setup.seed, &setup.image);
         let network = (setup.preprocess.height, setup.preprocess.width);
         let upsampling = Resize::new(network, size(&setup.reference), &Device::Cpu)?;
-        Ok(Self { setup, aim, criterion, ball, random, upsampling })
+        let target = aim.mask.resize(network.1, network.0).to_tensor(device)?;
+        Ok(Self { setup, aim, criterion, ball, random, target, upsampling })
     }
 
     /// The request.
@@ -194,6 +198,31 @@ impl Problem {
     pub fn evaluate(&self, image: &Image, oracle: &mut dyn Oracle) -> Result<Evaluation, AttackError> {
         let (loss, logits) = oracle.loss(&to_space(&self.setup, image, self.ball.clean().device())?)?;
         self.score(loss, &logits)
+    }
+
+    /// A mask of the image's size as the target of a question, `[h, w]` at the network's output size.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn target(&self, mask: &Mask) -> Result<Tensor, AttackError> {
+        let (height, width) = self.target.dims2()?;
+        Ok(mask.resize(width, height).to_tensor(self.target.device())?)
+    }
+
+    /// The plain cross-entropy of logits `[h, w]` against the aim's mask, negated if that is to be reached: high is
+    /// good for the attacker. Unlike an objective it compares points of different losses and steps.
+    ///
+    /// # Errors
+    /// A tensor of another rank.
+    pub fn tracked(&self, logits: &Tensor) -> Result<f32, AttackError> {
+        let (height, width) = logits.dims2()?;
+        let value = if (height, width) == self.target.dims2()? {
+            Loss::Bce.value(logits, &self.target)?
+        } else {
+            Loss::Bce.value(logits, &self.aim.mask.resize(width, height).to_tensor(logits.device())?)?
+        };
+        let value = value.to_scalar::<f32>()?;
+        Ok(if self.aim.towards { -value } else { value })
     }
 
     /// Scores an answer of the oracle.

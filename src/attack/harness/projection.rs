@@ -47,14 +47,23 @@ impl Ball {
             None => clean.elem_count() as f64,
             Some(region) => region.to_dtype(DType::F64)?.sum_all()?.to_scalar()?,
         };
-        let sides = match norm {
+        let point = Self { norm, radius: 0., clean: clean.clone(), region, entries, sides: None, range };
+        point.with_radius(radius)
+    }
+
+    /// The ball of another radius around the same image.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn with_radius(&self, radius: f64) -> Result<Self> {
+        let sides = match self.norm {
             Norm::L2 => None,
             Norm::Linf => {
-                let reach = (within(&region, clean.ones_like()?)? * radius)?;
-                Some(((clean - &reach)?, (clean + &reach)?))
+                let reach = (self.allowed(self.clean.ones_like()?)? * radius)?;
+                Some(((&self.clean - &reach)?, (&self.clean + &reach)?))
             }
         };
-        Ok(Self { norm, radius, clean: clean.clone(), region, entries, sides, range })
+        Ok(Self { radius, sides, ..self.clone() })
     }
 
     /// The norm the radius is measured in.

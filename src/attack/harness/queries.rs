@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::oracle::{Answer, Oracle, OracleError};
+use crate::oracle::{Answer, Measure, Oracle, OracleError};
 
 /// How often the model was asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -42,14 +42,14 @@ impl<'a> Counting<'a> {
 }
 
 impl Oracle for Counting<'_> {
-    fn loss(&mut self, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
-        let answer = self.inner.loss(x)?;
+    fn loss_by(&mut self, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        let answer = self.inner.loss_by(x, measure)?;
         self.count(Queries { loss: 1, ..Queries::default() });
         Ok(answer)
     }
 
-    fn loss_and_gradient(&mut self, x: &Tensor) -> Result<Answer, OracleError> {
-        let answer = self.inner.loss_and_gradient(x)?;
+    fn gradient_by(&mut self, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
+        let answer = self.inner.gradient_by(x, measure)?;
         self.count(Queries { gradient: 1, ..Queries::default() });
         Ok(answer)
     }

@@ -1,5 +1,7 @@
 //! The file that is handed out, and what the model says about exactly that file.
 
+use candle_core::Tensor;
+
 use super::evaluation::Evaluation;
 use super::problem::Problem;
 use super::tracker::{At, Visited};
@@ -31,6 +33,19 @@ impl Saved {
         Ok(Self { at: visited.at, bytes, container, image, evaluation })
     }
 
+    /// The file of `bytes` about which the model gave this answer before.
+    ///
+    /// # Errors
+    /// Bytes that are no image.
+    pub(super) fn again(
+        (at, bytes): (At, Vec<u8>),
+        (loss, logits): (f32, &Tensor),
+        problem: &Problem,
+    ) -> Result<Self, AttackError> {
+        let image = read(&bytes)?;
+        Ok(Self { at, bytes, container: problem.container(), image, evaluation: problem.score(loss, logits)? })
+    }
+
     /// Rounding may spoil the best point more than the last one: writes both, asks the model about
     /// both files and keeps the better.
     ///
@@ -47,7 +62,7 @@ impl Saved {
             return Ok(saved);
         }
         let other = Self::new(last, problem, oracle)?;
-        Ok(if other.evaluation.beats(&saved.evaluation) { other } else { saved })
+        Ok(if other.evaluation.beats(&saved.evaluation, problem)? { other } else { saved })
     }
 }
 
@@ -57,8 +72,12 @@ impl Saved {
 /// A format that cannot hold the image.
 pub fn round_trip(image: &Image, container: Container) -> Result<(Vec<u8>, Image), AttackError> {
     let bytes = encode::image(image, container)?;
+    let image = read(&bytes)?;
+    Ok((bytes, image))
+}
+
+fn read(bytes: &[u8]) -> Result<Image, AttackError> {
     // The limits are for files that come from outside.
     let limits = Limits { bytes: u64::MAX, pixels: u64::MAX, side: u32::MAX };
-    let image = decode::decode(&bytes, &limits)?.image;
-    Ok((bytes, image))
+    Ok(decode::decode(bytes, &limits)?.image)
 }

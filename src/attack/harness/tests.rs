@@ -1,6 +1,7 @@
 //! The harness and the attacks on a model whose gradient is known.
 
 mod toy;
+mod white_box;
 
 use candle_core::Device;
 use proptest::prelude::*;

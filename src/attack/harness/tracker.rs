@@ -2,18 +2,19 @@
 
 use std::cell::Cell;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::checkpoint::{Best, Checkpoint, Numbers};
+use super::checkpoint::{Checkpoint, Kept, Numbers, Point, Score};
 use super::evaluation::Evaluation;
 use super::measure::{Measured, measure};
 use super::problem::Problem;
 use super::queries::Queries;
+use super::saved::Saved;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
-use crate::oracle::{Answer, Oracle, OracleError};
+use crate::oracle::{Answer, Measure, Oracle, OracleError};
 
 /// One visited point, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -87,9 +88,14 @@ pub struct Tracker<'a> {
     now: At,
     records: Vec<StepRecord>,
     best: Option<Visited>,
-    last: Option<Visited>,
+    /// The best point of this restart.
+    round: Option<Visited>,
+    /// The best file of the restarts that have ended.
+    file: Option<Saved>,
     /// What the method can go on from at `now`.
     state: Vec<Tensor>,
+    /// How often the model had been asked when `state` was noted.
+    asked: Queries,
     /// What it does go on from, until it asks.
     resumed: Option<Vec<Tensor>>,
 }
@@ -105,23 +111,47 @@ impl<'a> Tracker<'a> {
         queries: &'a Cell<Queries>,
     ) -> Result<Self, AttackError> {
         let resumes = watcher.resumes();
-        let now = At { restart: 0, step: 0 };
-        let (records, state) = (vec![], vec![]);
-        let mut new = Self { problem, watcher, queries, now, records, best: None, last: None, state, resumed: None };
-        if let Some(Checkpoint { numbers, best, state }) = resumes {
-            if let (Some(Best { at, loss }), Some([x, logits])) = (numbers.best, best) {
-                new.best = Some(Visited { at, x, evaluation: problem.score(loss, &logits)? });
-            }
-            new.queries.set(numbers.queries);
-            (new.now, new.records, new.resumed) = (numbers.now, numbers.records, Some(state));
+        let mut new = Self {
+            problem,
+            watcher,
+            queries,
+            now: At { restart: 0, step: 0 },
+            records: vec![],
+            best: None,
+            round: None,
+            file: None,
+            state: vec![],
+            asked: Queries::default(),
+            resumed: None,
+        };
+        if let Some(checkpoint) = resumes {
+            new.go_on(checkpoint)?;
         }
         Ok(new)
+    }
+
+    fn go_on(&mut self, Checkpoint { numbers, kept, state }: Checkpoint) -> Result<(), AttackError> {
+        let visited = |point: Option<Point>| -> Result<Option<Visited>, AttackError> {
+            let Some(Point { score: Score { at, loss }, x, logits }) = point else { return Ok(None) };
+            Ok(Some(Visited { at, x, evaluation: self.problem.score(loss, &logits)? }))
+        };
+        (self.best, self.round) = (visited(kept.best)?, visited(kept.round)?);
+        if let Some(Point { score: Score { at, loss }, x, logits }) = kept.file {
+            self.file = Some(Saved::again((at, x.to_vec1()?), (loss, &logits), self.problem)?);
+        }
+        // The best point of all is not kept twice if it is of this restart.
+        let of_this = |best: &&Visited| best.at.restart == numbers.now.restart;
+        self.round = self.round.take().or_else(|| self.best.as_ref().filter(of_this).cloned());
+        self.queries.set(numbers.queries);
+        (self.now, self.records, self.resumed) = (numbers.now, numbers.records, Some(state));
+        Ok(())
     }
 
     /// Begins a restart at its step 0, unless the attack goes on within it.
     pub fn begin(&mut self, restart: usize) {
         if self.now.restart != restart {
             self.now = At { restart, step: 0 };
+            self.round = None;
         }
         self.state.clear();
     }
@@ -139,6 +169,7 @@ impl<'a> Tracker<'a> {
     /// Notes what the method can go on from before it asks about the next point.
     pub fn keep<const N: usize>(&mut self, state: [&Tensor; N]) {
         self.state = state.map(Tensor::clone).into();
+        self.asked = self.queries.get();
         if self.watcher.wants_checkpoint() {
             self.leave();
         }
@@ -149,15 +180,22 @@ impl<'a> Tracker<'a> {
         if self.state.is_empty() {
             return;
         }
-        let best = self.best.as_ref();
-        let numbers = Numbers {
-            now: self.now,
-            records: self.records.clone(),
-            queries: self.queries.get(),
-            best: best.map(|best| Best { at: best.at, loss: best.evaluation.loss }),
+        let point = |visited: &Visited| Point {
+            score: Score { at: visited.at, loss: visited.evaluation.loss },
+            x: visited.x.clone(),
+            logits: visited.evaluation.logits.clone(),
         };
-        let best = best.map(|best| [best.x.clone(), best.evaluation.logits.clone()]);
-        self.watcher.keep(Checkpoint { numbers, best, state: self.state.clone() });
+        let (best, round) = (self.best.as_ref(), self.round.as_ref());
+        let round = round.filter(|round| best.is_none_or(|best| best.at != round.at));
+        let file = self.file.as_ref().and_then(|file| {
+            // A few bytes on the CPU: there is no reason for which this could fail.
+            let x = Tensor::from_slice(&file.bytes, file.bytes.len(), &Device::Cpu).ok()?;
+            let score = Score { at: file.at, loss: file.evaluation.loss };
+            Some(Point { score, x, logits: file.evaluation.logits.clone() })
+        });
+        let kept = Kept { best: best.map(point), round: round.map(point), file };
+        let numbers = Numbers { now: self.now, records: self.records.clone(), queries: self.asked };
+        self.watcher.keep(Checkpoint { numbers, kept, state: self.state.clone() });
     }
 
     /// The current restart, from 0.
@@ -170,36 +208,95 @@ impl<'a> Tracker<'a> {
     /// # Errors
     /// A gradient of another shape than the image or one that is not finite, a loss that is not finite.
     pub fn visit(&mut self, x: &Tensor, answer: &Answer) -> Result<(), AttackError> {
-        if answer.gradient.dims() != x.dims() {
-            let shape = format!("of shape {:?} for an image of shape {:?}", answer.gradient.dims(), x.dims());
-            return Err(OracleError::Gradient(shape).into());
-        }
-        let evaluation = self.problem.score(answer.loss, &answer.logits)?;
-        self.record(x, evaluation, Some(&answer.gradient), Iterate::Best)
+        let visited = self.answered(x, answer)?;
+        self.record(visited, Some(&answer.gradient))
     }
 
-    /// Asks the oracle about the last point of a restart and records it.
+    /// Records a point beyond the budget: it cannot become the result.
+    ///
+    /// # Errors
+    /// As [`Self::visit`].
+    pub fn pass(&mut self, x: &Tensor, answer: &Answer) -> Result<(), AttackError> {
+        let visited = self.answered(x, answer)?;
+        self.note(&visited, Some(&answer.gradient))
+    }
+
+    /// Asks the oracle about the last point of a restart and records it. Writes the best point of the restart and the
+    /// last one as files, asks about these too, and keeps the best file of all restarts.
     ///
     /// # Errors
     /// Those of the oracle, and a loss that is not finite.
     pub fn finish(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
-        let (loss, logits) = oracle.loss(x)?;
-        let evaluation = self.problem.score(loss, &logits)?;
-        self.record(x, evaluation, None, Iterate::Last)
+        self.finish_by(x, &Measure::default(), oracle)
     }
 
-    fn record(
-        &mut self,
-        x: &Tensor,
-        evaluation: Evaluation,
-        gradient: Option<&Tensor>,
-        kind: Iterate,
-    ) -> Result<(), AttackError> {
+    /// [`Self::finish`] with another measure for the last point. Files are measured by the objective itself.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn finish_by(&mut self, x: &Tensor, measure: &Measure, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
+        let (loss, logits) = oracle.loss_by(x, measure)?;
+        let last = self.visited(x, loss, &logits)?;
+        let best = self.better(self.round.as_ref(), &last)?;
+        let file = Saved::better_of(best.unwrap_or(&last), &last, self.problem, oracle)?;
+        // Recorded once all questions are answered: who is stopped between two of them begins with the first again.
+        let first = match &self.file {
+            None => true,
+            Some(before) => file.evaluation.beats(&before.evaluation, self.problem)?,
+        };
+        if first {
+            self.file = Some(file);
+        }
+        self.enter(last, None)
+    }
+
+    fn answered(&self, x: &Tensor, answer: &Answer) -> Result<Visited, AttackError> {
+        if answer.gradient.dims() != x.dims() {
+            let shape = format!("of shape {:?} for an image of shape {:?}", answer.gradient.dims(), x.dims());
+            return Err(OracleError::Gradient(shape).into());
+        }
+        self.visited(x, answer.loss, &answer.logits)
+    }
+
+    fn visited(&self, x: &Tensor, loss: f32, logits: &Tensor) -> Result<Visited, AttackError> {
+        Ok(Visited { at: self.now, x: x.clone(), evaluation: self.problem.score(loss, logits)? })
+    }
+
+    /// `best` unless `new` beats it.
+    fn better<'v>(&self, best: Option<&'v Visited>, new: &Visited) -> Result<Option<&'v Visited>, AttackError> {
+        let Some(best) = best else { return Ok(None) };
+        Ok(if new.evaluation.beats(&best.evaluation, self.problem)? { None } else { Some(best) })
+    }
+
+    /// Records a point on the way, which is a result if the protocol says so.
+    fn record(&mut self, visited: Visited, gradient: Option<&Tensor>) -> Result<(), AttackError> {
+        match self.problem.setup().choices.iterate {
+            Iterate::Best => self.enter(visited, gradient),
+            Iterate::Last => self.note(&visited, gradient),
+        }
+    }
+
+    /// Records a point that may be the result.
+    fn enter(&mut self, visited: Visited, gradient: Option<&Tensor>) -> Result<(), AttackError> {
+        self.note(&visited, gradient)?;
+        let beaten = |best: &Option<Visited>| Ok::<_, AttackError>(self.better(best.as_ref(), &visited)?.is_none());
+        let (first, first_of_round) = (beaten(&self.best)?, beaten(&self.round)?);
+        if first {
+            self.best = Some(visited.clone());
+        }
+        if first_of_round {
+            self.round = Some(visited);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, visited: &Visited, gradient: Option<&Tensor>) -> Result<(), AttackError> {
+        let Visited { at, x, evaluation } = visited;
         let Measured { distance, zero_gradient_share } = measure(self.problem.ball(), x, gradient)?;
         let radius = self.problem.ball().radius();
         let record = StepRecord {
-            restart: self.now.restart,
-            step: self.now.step,
+            restart: at.restart,
+            step: at.step,
             loss: evaluation.loss,
             dsc: evaluation.dsc,
             target_dsc: evaluation.target_dsc,
@@ -208,19 +305,13 @@ impl<'a> Tracker<'a> {
         };
         self.watcher.visited(&record);
         self.records.push(record);
-        let visited = Visited { at: self.now, x: x.clone(), evaluation };
-        let eligible = kind == Iterate::Last || self.problem.setup().choices.iterate == Iterate::Best;
-        if eligible && self.best.as_ref().is_none_or(|best| visited.evaluation.beats(&best.evaluation)) {
-            self.best = Some(visited.clone());
-        }
-        self.last = Some(visited);
         self.now.step += 1;
         self.state.clear();
         Ok(())
     }
 
-    /// The records, the best point and the last one, or `None` if nothing was visited.
-    pub fn into_parts(self) -> Option<(Vec<StepRecord>, Visited, Visited)> {
-        Some((self.records, self.best?, self.last?))
+    /// The records, the best point and the best file, or `None` if no restart was finished.
+    pub fn into_parts(self) -> Option<(Vec<StepRecord>, Visited, Saved)> {
+        Some((self.records, self.best?, self.file?))
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
 use super::{JobSpec, SpecError};
+use crate::attack::catalogue::names;
 use crate::attack::{AttackSpec, Protocol};
 
 const SPEC: &str = "/spec";
@@ -34,13 +35,23 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         return Err(SpecError::new(ATTACK, "this has to be an object with the field `method`"));
     };
     let method = parameters.remove("method");
+    if method.as_ref().and_then(Value::as_str) == Some("pgd") {
+        let defaults = serde_json::to_value(protocol.choices().pgd()).expect("parameters are plain JSON");
+        parameters = completed(parameters, defaults);
+    }
+    let parameters = Value::Object(parameters);
     match method.as_ref().and_then(Value::as_str) {
-        Some("fgsm") => fit(Value::Object(parameters), ATTACK).map(AttackSpec::Fgsm),
-        Some("pgd") => {
-            let defaults = serde_json::to_value(protocol.choices().pgd()).expect("parameters are plain JSON");
-            fit(Value::Object(completed(parameters, defaults)), ATTACK).map(AttackSpec::Pgd)
-        }
-        _ => Err(SpecError::new(format!("{ATTACK}/method"), "use fgsm or pgd")),
+        Some("fgsm") => fit(parameters, ATTACK).map(AttackSpec::Fgsm),
+        Some("pgd") => fit(parameters, ATTACK).map(AttackSpec::Pgd),
+        Some("bim") => fit(parameters, ATTACK).map(AttackSpec::Bim),
+        Some("mi_fgsm") => fit(parameters, ATTACK).map(AttackSpec::MiFgsm),
+        Some("ni_fgsm") => fit(parameters, ATTACK).map(AttackSpec::NiFgsm),
+        Some("di_fgsm") => fit(parameters, ATTACK).map(AttackSpec::DiFgsm),
+        Some("ti_fgsm") => fit(parameters, ATTACK).map(AttackSpec::TiFgsm),
+        Some("apgd") => fit(parameters, ATTACK).map(AttackSpec::Apgd),
+        Some("padam") => fit(parameters, ATTACK).map(AttackSpec::Padam),
+        Some("strongest") => fit(parameters, ATTACK).map(AttackSpec::Strongest),
+        _ => Err(SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", ")))),
     }
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::attack::{Fgsm, Pgd};
+use crate::attack::{Fgsm, Pgd, catalogue};
 
 fn minimal() -> Value {
     json!({"prompt": "polyp", "attack": {"method": "pgd"}, "budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "pixel255"}}})
@@ -35,6 +35,16 @@ fn what_is_left_out_is_the_protocols() {
 }
 
 #[test]
+fn every_method_is_read_with_the_defaults_of_the_catalogue() {
+    for method in catalogue::methods() {
+        let mut wanted = method.defaults;
+        wanted["method"] = method.method.into();
+        let found = with(json!({"attack": {"method": method.method}})).unwrap().attack;
+        assert_eq!(serde_json::to_value(found).unwrap(), wanted);
+    }
+}
+
+#[test]
 fn what_was_read_is_read_again() {
     let spec = with(json!({"labels": {"model": "v3"}, "success": {"dsc_below": 0.2}, "priority": -3})).unwrap();
     assert_eq!(JobSpec::from_json(&serde_json::to_vec(&spec).unwrap()).unwrap(), spec);
@@ -48,6 +58,9 @@ fn a_field_of_the_wrong_shape_is_pointed_at() {
         (json!({"attack": {"method": "pgd", "step": 1}}), "/spec/attack/step"),
         (json!({"attack": {"method": "pgd", "alpha": {"value": 1, "unit": "mm"}}}), "/spec/attack/alpha/unit"),
         (json!({"attack": {"method": "fgsm", "steps": 1}}), "/spec/attack/steps"),
+        (json!({"attack": {"method": "bim", "restarts": 2}}), "/spec/attack/restarts"),
+        (json!({"attack": {"method": "strongest", "losses": ["jsd", "hinge"]}}), "/spec/attack/losses/1"),
+        (json!({"loss": "hinge"}), "/spec/loss"),
         (json!({"attack": {"method": "magic"}}), "/spec/attack/method"),
         (json!({"attack": {}}), "/spec/attack/method"),
         (json!({"attack": "pgd"}), "/spec/attack"),
@@ -80,6 +93,10 @@ fn a_value_that_makes_no_sense_is_pointed_at() {
         (json!({"attack": {"method": "pgd", "steps": 10_000}}), "/spec/attack/steps", "10001"),
         (json!({"attack": {"method": "pgd", "steps": u64::MAX}}), "/spec/attack/steps", "at most 10000"),
         (json!({"attack": {"method": "pgd", "steps": 7}, "protocol": "corrected"}), "/spec/protocol", "fixes steps"),
+        (json!({"attack": {"method": "apgd"}, "protocol": "corrected"}), "/spec/protocol", "fgsm and pgd only"),
+        (json!({"attack": {"method": "mi_fgsm", "decay": 2}}), "/spec/attack/decay", "0 (no momentum) to 1"),
+        (json!({"attack": {"method": "strongest", "losses": []}}), "/spec/attack/losses", "at least one"),
+        (json!({"attack": {"method": "strongest", "steps": 4000}}), "/spec/attack/steps", "12009"),
         (json!({"loss": "bce", "protocol": "corrected"}), "/spec/loss", "fixes the loss"),
         (
             json!({"budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "unit01"}}}),

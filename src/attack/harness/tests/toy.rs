@@ -5,8 +5,9 @@ use candle_core::{Device, Tensor, Var};
 use crate::attack::Problem;
 use crate::attack::protocol::Space;
 use crate::imaging::{Image, Mask};
+use crate::loss::{Loss, Term};
 use crate::model::Preprocess;
-use crate::oracle::{Answer, Oracle, OracleError};
+use crate::oracle::{Answer, Measure, Oracle, OracleError};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,43 +21,56 @@ pub enum Fault {
     NanLoss,
 }
 
-/// The oracle of the toy model, with binary cross-entropy as its loss.
+/// The oracle of the toy model.
 pub struct Toy<'a> {
     problem: &'a Problem,
     fault: Fault,
+    loss: Loss,
     asked: usize,
+    /// Every point that was asked about.
+    pub seen: Vec<Tensor>,
 }
 
 impl<'a> Toy<'a> {
     pub fn new(problem: &'a Problem, fault: Fault) -> Self {
-        Self { problem, fault, asked: 0 }
+        Self { problem, fault, loss: Loss::Bce, asked: 0, seen: vec![] }
+    }
+
+    /// The same model with another loss than binary cross-entropy.
+    pub fn with_loss(self, loss: Loss) -> Self {
+        Self { loss, ..self }
     }
 
     /// The objective as a scalar tensor, and the logits.
-    fn objective(&mut self, x: &Tensor) -> Result<(Tensor, Tensor), OracleError> {
+    fn objective(&mut self, x: &Tensor, measure: &Measure) -> Result<(Tensor, Tensor), OracleError> {
         self.asked += 1;
+        self.seen.push(x.detach());
         if self.fault == Fault::CancelAfter(self.asked) {
             return Err(OracleError::Cancelled);
         }
         let logits = self.logits(x)?;
-        // softplus(-m) with the margin m = (2y - 1) z.
-        let signs = ((self.problem.aim().mask.to_tensor(x.device()).expect("fits the CPU") * 2.)? - 1.)?;
-        let loss = ((signs * &logits)?.neg()?.exp()? + 1.)?.log()?.mean_all()?;
-        let loss = if self.problem.aim().towards { loss.neg()? } else { loss };
+        let towards = self.problem.aim().towards;
+        let target = match &measure.target {
+            Some(target) => target.clone(),
+            None => self.problem.aim().mask.to_tensor(x.device()).expect("fits the CPU"),
+        };
+        let term = Term::new(measure.loss.unwrap_or(self.loss), towards, measure.progress);
+        let loss = term.value(&logits, &target)?;
+        let loss = if towards { loss.neg()? } else { loss };
         let loss = if self.fault == Fault::NanLoss { (loss * f64::NAN)? } else { loss };
         Ok((loss, logits.detach()))
     }
 }
 
 impl Oracle for Toy<'_> {
-    fn loss(&mut self, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
-        let (loss, logits) = self.objective(x)?;
+    fn loss_by(&mut self, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        let (loss, logits) = self.objective(x, measure)?;
         Ok((loss.to_scalar()?, logits))
     }
 
-    fn loss_and_gradient(&mut self, x: &Tensor) -> Result<Answer, OracleError> {
+    fn gradient_by(&mut self, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
         let x = Var::from_tensor(x)?;
-        let (loss, logits) = self.objective(&x)?;
+        let (loss, logits) = self.objective(&x, measure)?;
         let gradient = match self.fault {
             Fault::NoGradient => None,
             _ => loss.backward()?.remove(&x),

@@ -1,0 +1,108 @@
+//! Methods that follow gradients.
+
+use super::{Entry, Paper, ThreatModel};
+use crate::attack::schema::Parameters;
+use crate::attack::{Apgd, Bim, DiFgsm, Fgsm, MiFgsm, NiFgsm, Norm, Padam, Pgd, Strongest, TiFgsm};
+
+/// A method that works in both norms.
+fn entry(parameters: Parameters, title: &'static str, paper: Paper, steps_cost: &'static str) -> Entry {
+    let norms = &[Norm::Linf, Norm::L2];
+    Entry { parameters, title, paper, threat_model: ThreatModel::WhiteBox, norms, steps_cost }
+}
+
+/// The methods, the quickest first.
+pub(super) fn entries() -> Vec<Entry> {
+    vec![
+        entry(
+            Parameters::of::<Fgsm>("fgsm"),
+            "FGSM: one step along the sign of the gradient",
+            Paper {
+                title: "Goodfellow, Shlens, Szegedy: Explaining and Harnessing Adversarial Examples (2015)",
+                arxiv: "1412.6572",
+            },
+            "2",
+        ),
+        entry(
+            Parameters::of::<Pgd>("pgd"),
+            "PGD: many projected gradient steps (BIM without the random start)",
+            Paper {
+                title: "Madry et al.: Towards Deep Learning Models Resistant to Adversarial Attacks (2018)",
+                arxiv: "1706.06083",
+            },
+            "restarts * (steps + 1)",
+        ),
+        entry(
+            Parameters::of::<Bim>("bim"),
+            "BIM: projected gradient steps from the clean image",
+            Paper {
+                title: "Kurakin, Goodfellow, Bengio: Adversarial Examples in the Physical World (2017)",
+                arxiv: "1607.02533",
+            },
+            "steps + 1",
+        ),
+        entry(
+            Parameters::of::<MiFgsm>("mi_fgsm"),
+            "MI-FGSM: steps along a running sum of gradients",
+            Paper { title: "Dong et al.: Boosting Adversarial Attacks with Momentum (2018)", arxiv: "1710.06081" },
+            "steps + 1",
+        ),
+        entry(
+            Parameters::of::<NiFgsm>("ni_fgsm"),
+            "NI-FGSM: momentum that takes the gradient ahead of itself",
+            Paper {
+                title: "Lin et al.: Nesterov Accelerated Gradient and Scale Invariance for Adversarial Attacks (2020)",
+                arxiv: "1908.06281",
+            },
+            "steps + 1",
+        ),
+        entry(
+            Parameters::of::<TiFgsm>("ti_fgsm"),
+            "TI-FGSM: steps along the blurred gradient",
+            Paper {
+                title: "Dong et al.: Evading Defenses to Transferable Adversarial Examples by Translation-Invariant \
+                        Attacks (2019)",
+                arxiv: "1904.02884",
+            },
+            "steps + 1",
+        ),
+        entry(
+            Parameters::of::<DiFgsm>("di_fgsm"),
+            "DI-FGSM: gradients at shrunk and shifted copies of the image",
+            Paper {
+                title: "Xie et al.: Improving Transferability of Adversarial Examples with Input Diversity (2019)",
+                arxiv: "1803.06978",
+            },
+            "steps + 1",
+        ),
+        entry(
+            Parameters::of::<Apgd>("apgd"),
+            "APGD: gradient steps whose length follows the loss",
+            Paper {
+                title: "Croce, Hein: Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse \
+                        Parameter-free Attacks (2020)",
+                arxiv: "2003.01690",
+            },
+            "restarts * (steps + 1), and 2 more per restart with radius_reduction",
+        ),
+        entry(
+            Parameters::of::<Padam>("padam"),
+            "PAdam: steps of Adam, projected",
+            Paper {
+                title: "Halmosi, Mohos, Jelasity: Evaluating the Adversarial Robustness of Semantic Segmentation: \
+                        Trying Harder Pays Off (2024)",
+                arxiv: "2407.09150",
+            },
+            "steps + 1",
+        ),
+        entry(
+            Parameters::of::<Strongest>("strongest"),
+            "Strongest: the worst case of APGD over several losses",
+            Paper {
+                title: "Croce, Singh, Hein: Towards Reliable Evaluation and Fast Training of Robust Semantic \
+                        Segmentation Models (2024)",
+                arxiv: "2306.12941",
+            },
+            "losses * starts * (steps + 1), and 2 more per loss and start with radius_reduction",
+        ),
+    ]
+}
