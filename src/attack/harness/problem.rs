@@ -152,6 +152,11 @@ impl Problem {
         distance.in_unit(space_unit(&self.setup), &self.setup.preprocess.std)
     }
 
+    /// What distances between points are counted in.
+    pub fn unit(&self) -> Unit {
+        space_unit(&self.setup)
+    }
+
     /// The budget in whole levels of the 8-bit file.
     pub fn lattice(&self) -> Lattice<'_> {
         let Setup { budget, preprocess, region, .. } = &self.setup;
@@ -223,6 +228,14 @@ impl Problem {
         };
         let value = value.to_scalar::<f32>()?;
         Ok(if self.aim.towards { -value } else { value })
+    }
+
+    /// Scores the mask that logits are thresholded to, and nothing else of them.
+    ///
+    /// # Errors
+    /// Logits of another rank.
+    pub fn decide(&self, logits: &Tensor) -> Result<Evaluation, AttackError> {
+        self.score(0., logits)?.by_mask()
     }
 
     /// Scores an answer of the oracle.

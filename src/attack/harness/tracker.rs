@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::checkpoint::{Checkpoint, Kept, Numbers, Point, Score};
 use super::evaluation::Evaluation;
 use super::measure::{Measured, measure};
+use super::preference::Preference;
 use super::problem::Problem;
 use super::queries::Queries;
 use super::saved::Saved;
@@ -21,9 +22,10 @@ use crate::oracle::{Answer, Measure, Oracle, OracleError};
 pub struct StepRecord {
     /// The restart, from 0.
     pub restart: usize,
-    /// The step within the restart; 0 is the start, before anything was changed by a gradient.
+    /// The step within the restart; 0 is the start, before anything was changed by an answer. An attack that asks
+    /// for no gradients has a step for every question.
     pub step: usize,
-    /// The objective.
+    /// The objective; the Dice loss of the mask for an attack that sees nothing else.
     pub loss: f32,
     /// DSC against the reference.
     pub dsc: f64,
@@ -83,6 +85,7 @@ impl<F: FnMut(&StepRecord)> Watcher for F {
 /// Follows an attack step by step.
 pub struct Tracker<'a> {
     problem: &'a Problem,
+    preference: Preference,
     watcher: &'a mut dyn Watcher,
     queries: &'a Cell<Queries>,
     now: At,
@@ -106,13 +109,14 @@ impl<'a> Tracker<'a> {
     /// # Errors
     /// A state whose best point the model's answer does not fit.
     pub fn new(
-        problem: &'a Problem,
+        (problem, preference): (&'a Problem, Preference),
         watcher: &'a mut dyn Watcher,
         queries: &'a Cell<Queries>,
     ) -> Result<Self, AttackError> {
         let resumes = watcher.resumes();
         let mut new = Self {
             problem,
+            preference,
             watcher,
             queries,
             now: At { restart: 0, step: 0 },
@@ -175,6 +179,17 @@ impl<'a> Tracker<'a> {
         }
     }
 
+    /// [`Self::keep`] for a method that needs nothing but a point it has asked about: [`Visited::from_state`] of what
+    /// it resumes at.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn keep_at(&mut self, visited: &Visited) -> Result<(), AttackError> {
+        let [x, logits, numbers] = visited.state()?;
+        self.keep([&x, &logits, &numbers]);
+        Ok(())
+    }
+
     /// Hands the state to the watcher, if there is one.
     pub(super) fn leave(&mut self) {
         if self.state.is_empty() {
@@ -221,6 +236,47 @@ impl<'a> Tracker<'a> {
         self.note(&visited, Some(&answer.gradient))
     }
 
+    /// Asks for the objective at a point on the way, without a gradient, and records it.
+    ///
+    /// # Errors
+    /// Those of the oracle, and a loss that is not finite.
+    pub fn score(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
+        let (loss, logits) = oracle.loss(x)?;
+        let visited = self.visited(x, loss, &logits)?;
+        self.record(visited.clone(), None)?;
+        Ok(visited)
+    }
+
+    /// Asks for the mask at a point on the way and for nothing else, and records it; the Dice loss of the mask stands
+    /// for the objective.
+    ///
+    /// # Errors
+    /// Those of the oracle.
+    pub fn decide(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
+        let evaluation = self.problem.decide(&oracle.logits(x)?)?;
+        let visited = Visited { at: self.now, x: x.clone(), evaluation };
+        self.record(visited.clone(), None)?;
+        Ok(visited)
+    }
+
+    /// Whether an answer meets the criterion of success.
+    pub fn meets(&self, evaluation: &Evaluation) -> bool {
+        self.preference.meets(evaluation)
+    }
+
+    /// Ends a restart at a point that was asked about before, without asking again; where the best point counts, it
+    /// ends at that one. Writes it as a file and asks about the file.
+    ///
+    /// # Errors
+    /// Those of the oracle.
+    pub fn settle(&mut self, end: Visited, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
+        let end = self.round.get_or_insert(end).clone();
+        if self.better(self.best.as_ref(), &end)?.is_none() {
+            self.best = Some(end.clone());
+        }
+        self.file(&end, &end, oracle)
+    }
+
     /// Asks the oracle about the last point of a restart and records it. Writes the best point of the restart and the
     /// last one as files, asks about these too, and keeps the best file of all restarts.
     ///
@@ -237,9 +293,15 @@ impl<'a> Tracker<'a> {
     pub fn finish_by(&mut self, x: &Tensor, measure: &Measure, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
         let (loss, logits) = oracle.loss_by(x, measure)?;
         let last = self.visited(x, loss, &logits)?;
-        let best = self.better(self.round.as_ref(), &last)?;
-        let file = Saved::better_of(best.unwrap_or(&last), &last, self.problem, oracle)?;
+        let best = self.better(self.round.as_ref(), &last)?.unwrap_or(&last).clone();
         // Recorded once all questions are answered: who is stopped between two of them begins with the first again.
+        self.file(&best, &last, oracle)?;
+        self.enter(last, None)
+    }
+
+    /// Writes a restart's points as files and keeps the best file of all restarts.
+    fn file(&mut self, best: &Visited, last: &Visited, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
+        let file = Saved::of(best, last, (self.problem, &self.preference), oracle)?;
         let first = match &self.file {
             None => true,
             Some(before) => file.evaluation.beats(&before.evaluation, self.problem)?,
@@ -247,7 +309,7 @@ impl<'a> Tracker<'a> {
         if first {
             self.file = Some(file);
         }
-        self.enter(last, None)
+        Ok(())
     }
 
     fn answered(&self, x: &Tensor, answer: &Answer) -> Result<Visited, AttackError> {
@@ -265,7 +327,7 @@ impl<'a> Tracker<'a> {
     /// `best` unless `new` beats it.
     fn better<'v>(&self, best: Option<&'v Visited>, new: &Visited) -> Result<Option<&'v Visited>, AttackError> {
         let Some(best) = best else { return Ok(None) };
-        Ok(if new.evaluation.beats(&best.evaluation, self.problem)? { None } else { Some(best) })
+        Ok(if self.preference.prefers(new, best, self.problem)? { None } else { Some(best) })
     }
 
     /// Records a point on the way, which is a result if the protocol says so.
