@@ -3,7 +3,6 @@
 //! Every question is a point within the budget, has a record, and counts against `queries`. A point that was asked
 //! about may become the result, probes of an estimated gradient included.
 
-mod catalogue;
 mod coarse;
 mod nes;
 mod noise;
@@ -13,7 +12,6 @@ mod square;
 mod square_mask;
 mod squares;
 
-pub(super) use catalogue::entries;
 pub use nes::Nes;
 pub use noise::{Noise, NoiseKind};
 pub use spsa::Spsa;
@@ -21,11 +19,12 @@ pub use square::Square;
 pub use square_mask::SquareMask;
 
 use super::AttackError;
+use super::steps::refused;
 
 /// Refuses fewer questions than a method can work with.
 fn at_least(least: usize, queries: usize, rule: &'static str) -> Result<(), AttackError> {
     if queries < least {
-        return Err(AttackError::Parameter { name: "queries", value: queries.to_string(), rule });
+        return Err(refused("queries", queries, rule));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::probes::{Probes, Rule};
 use crate::attack::harness::random::Stream;
+use crate::attack::steps::{length, refused};
 use crate::attack::{Attack, AttackError, Epsilon, Problem, Tracker, Unit};
 use crate::oracle::Oracle;
 
@@ -42,7 +43,7 @@ pub(super) fn check_reach(name: &'static str, reach: Epsilon) -> Result<(), Atta
     if value > 0. {
         return Ok(());
     }
-    Err(AttackError::Parameter { name, value: value.to_string(), rule: "a probe has to go somewhere: use more than 0" })
+    Err(refused(name, value, "a probe has to go somewhere: use more than 0"))
 }
 
 impl Nes {
@@ -67,7 +68,7 @@ impl Attack for Nes {
             number: Stream::normal,
             purpose: "nes",
         };
-        let alpha = self.alpha.map_or(problem.ball().radius() / 4., |alpha| problem.length(alpha));
+        let alpha = length(self.alpha, 0.25, problem);
         probes.ascend(problem, Rule::Steepest(alpha), oracle, log)
     }
 }

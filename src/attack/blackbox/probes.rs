@@ -11,6 +11,7 @@ use super::coarse::Coarse;
 use crate::attack::harness::adam::Adam;
 use crate::attack::harness::projection::Ball;
 use crate::attack::harness::random::{Draw, Stream};
+use crate::attack::steps::at_least_one;
 use crate::attack::{AttackError, Problem, Tracker};
 use crate::oracle::Oracle;
 
@@ -68,10 +69,7 @@ impl Probes {
     pub(super) fn check(queries: usize, samples: usize, grid: usize) -> Result<(), AttackError> {
         at_least(4, queries, "ask at least four times: about the start, one pair of probes and the end")?;
         for (name, value) in [("samples", samples), ("grid", grid)] {
-            if value == 0 {
-                let rule = "use at least 1";
-                return Err(AttackError::Parameter { name, value: value.to_string(), rule });
-            }
+            at_least_one(name, value, "use at least 1")?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::at_least;
 use super::squares::{Sight, search};
+use crate::attack::steps::refused;
 use crate::attack::{Attack, AttackError, Norm, Problem, Tracker};
 use crate::oracle::Oracle;
 
@@ -32,8 +33,7 @@ pub(super) fn check_share(share: f64) -> Result<(), AttackError> {
     if share > 0. && share <= 1. {
         return Ok(());
     }
-    let rule = "a share of the image lies above 0 and not above 1";
-    Err(AttackError::Parameter { name: "initial_share", value: share.to_string(), rule })
+    Err(refused("initial_share", share, "a share of the image lies above 0 and not above 1"))
 }
 
 impl Attack for Square {

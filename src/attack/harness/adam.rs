@@ -5,8 +5,9 @@ use candle_core::{Result, Tensor};
 /// Weights of the past in the running means of the gradient and of its square.
 const PAST: [f64; 2] = [0.9, 0.999];
 
-/// Keeps a division from failing where no gradient ever was.
-const SMALLEST: f64 = 1e-8;
+/// Keeps a division from failing where no gradient ever was. The usual 1e-8 would outweigh the gradient of a mean over
+/// all pixels.
+const SMALLEST: f64 = 1e-12;
 
 /// The running means of Kingma and Ba 2015, arXiv 1412.6980, algorithm 1, with the paper's constants.
 #[derive(Debug, Clone)]
@@ -36,8 +37,7 @@ impl Adam {
     pub fn step(&mut self, gradient: &Tensor) -> Result<Tensor> {
         self.taken += 1;
         let mix = |mean: &Tensor, new: &Tensor, past: f64| (mean * past)? + (new * (1. - past))?;
-        self.means =
-            [mix(&self.means[0], gradient, PAST[0])?, mix(&self.means[1], &gradient.sqr()?, PAST[1])?];
+        self.means = [mix(&self.means[0], gradient, PAST[0])?, mix(&self.means[1], &gradient.sqr()?, PAST[1])?];
         // The means begin at zero; this is what that costs them.
         let grown = PAST.map(|past| 1. - past.powi(i32::try_from(self.taken).unwrap_or(i32::MAX)));
         let size = ((&self.means[1] / grown[1])?.sqrt()? + SMALLEST)?;
@@ -61,7 +61,7 @@ mod tests {
         let by_hand = |g: [f64; 2]| {
             let m = (0.9 * 0.1 * g[0] + 0.1 * g[1]) / (1. - 0.81);
             let v = (0.999 * 0.001 * g[0] * g[0] + 0.001 * g[1] * g[1]) / (1. - 0.999f64.powi(2));
-            0.01 * m / (v.sqrt() + 1e-8)
+            0.01 * m / (v.sqrt() + 1e-12)
         };
         for (found, wanted) in first.iter().zip([0.01, -0.01, 0.]) {
             assert!((f64::from(*found) - wanted).abs() < 1e-7, "{found}");

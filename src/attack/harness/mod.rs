@@ -5,6 +5,7 @@
 //! exactly that file: what is downloaded is what was measured. The best of these files is the result, so more
 //! restarts never give a weaker one.
 
+pub mod adam;
 mod advance;
 pub mod budget;
 pub mod checkpoint;

@@ -1,9 +1,9 @@
 //! Which of two visited points an attack would rather keep.
 
 use super::evaluation::Evaluation;
+use super::measure::measure;
 use super::problem::Problem;
 use super::success::Criterion;
-use super::measure::measure;
 use super::tracker::Visited;
 use crate::attack::AttackError;
 
@@ -48,7 +48,8 @@ impl Preference {
         let met = |visited: &Visited| self.seeks == Seeks::Nearest && self.meets(&visited.evaluation);
         match (met(one), met(other)) {
             (true, true) => {
-                let distance = |visited: &Visited| Ok::<_, AttackError>(measure(problem.ball(), &visited.x, None)?.distance);
+                let distance =
+                    |visited: &Visited| Ok::<_, AttackError>(measure(problem.ball(), &visited.x, None)?.distance);
                 let (here, there) = (distance(one)?, distance(other)?);
                 Ok(here < there || (here == there && one.evaluation.beats(&other.evaluation, problem)?))
             }

@@ -188,6 +188,16 @@ impl Problem {
         })
     }
 
+    /// The point of the 8-bit image near `x` that lies within `levels` of 255 around the clean one.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn on_lattice(&self, x: &Tensor, levels: f64) -> Result<Tensor, AttackError> {
+        let lattice = Lattice { levels, ..self.lattice() };
+        let image = lattice.round(&self.setup.image, &self.to_unit01(x)?)?;
+        to_space(&self.setup, &image, x.device())
+    }
+
     /// The file format of the adversarial image.
     pub fn container(&self) -> Container {
         match self.setup.choices.container {

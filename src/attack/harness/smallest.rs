@@ -6,10 +6,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::measure::measure;
 use super::preference::Preference;
 use super::problem::Problem;
 use super::saved::Saved;
-use super::measure::measure;
 use super::tracker::{StepRecord, Visited};
 use crate::attack::{AttackError, Budget, Echo, Epsilon, Unit};
 
@@ -93,11 +93,10 @@ mod tests {
         };
         let records = [(0.5, 0.4), (0., 0.9), (1., 0.1), (0.5, 0.3), (0.25, 0.9), (0.75, 0.3)];
         let found = curve(&records.map(|(used, dsc)| record(used, dsc)), 8.);
-        assert_eq!(found.iter().map(|point| (point.pixel255, point.dsc)).collect::<Vec<_>>(), [
-            (0., 0.9),
-            (4., 0.3),
-            (8., 0.1)
-        ]);
+        assert_eq!(
+            found.iter().map(|point| (point.pixel255, point.dsc)).collect::<Vec<_>>(),
+            [(0., 0.9), (4., 0.3), (8., 0.1)]
+        );
         assert!(curve(&[], 8.).is_empty());
     }
 }

@@ -95,6 +95,8 @@ pub struct Tracker<'a> {
     round: Option<Visited>,
     /// The best file of the restarts that have ended.
     file: Option<Saved>,
+    /// Whether the last point meets the criterion of success.
+    met: bool,
     /// What the method can go on from at `now`.
     state: Vec<Tensor>,
     /// How often the model had been asked when `state` was noted.
@@ -124,6 +126,7 @@ impl<'a> Tracker<'a> {
             best: None,
             round: None,
             file: None,
+            met: false,
             state: vec![],
             asked: Queries::default(),
             resumed: None,
@@ -259,9 +262,15 @@ impl<'a> Tracker<'a> {
         Ok(visited)
     }
 
-    /// Whether an answer meets the criterion of success.
-    pub fn meets(&self, evaluation: &Evaluation) -> bool {
-        self.preference.meets(evaluation)
+    /// Whether the point that was recorded last meets the criterion of success.
+    pub fn met(&self) -> bool {
+        self.met
+    }
+
+    /// Whether the best point of this restart meets the criterion of success; for an attack that seeks the nearest
+    /// point, whether any does.
+    pub fn has_met(&self) -> bool {
+        self.round.as_ref().is_some_and(|best| self.preference.meets(&best.evaluation))
     }
 
     /// Ends a restart at a point that was asked about before, without asking again; where the best point counts, it
@@ -365,6 +374,7 @@ impl<'a> Tracker<'a> {
             budget_used: if radius > 0. { distance / radius } else { 0. },
             zero_gradient_share,
         };
+        self.met = self.preference.meets(evaluation);
         self.watcher.visited(&record);
         self.records.push(record);
         self.now.step += 1;
