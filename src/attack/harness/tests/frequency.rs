@@ -34,7 +34,7 @@ fn perturbations_are_smooth_and_work() {
             square(&steps) / square(&delta)
         };
         let (low, all) = (roughness(&dct(10, 4)), roughness(&dct(10, 24)));
-        assert!(low < 0.5 * all, "{norm:?}: {low} {all}");
+        assert!(low < 0.7 * all, "{norm:?}: {low} {all}");
     }
 }
 
