@@ -23,7 +23,7 @@ pub struct Dct {
     /// Length of a step, with its unit; a quarter of epsilon unless set.
     pub alpha: Option<Epsilon>,
     /// Frequencies that are kept along each axis, from 0 upwards; as many as the axis has pixels keep all.
-    #[schema(minimum = 1, maximum = 10_000)]
+    #[schema(minimum = 1, maximum = 10000)]
     pub frequencies: usize,
 }
 

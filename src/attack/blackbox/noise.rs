@@ -17,7 +17,7 @@ use crate::oracle::Oracle;
 #[serde(default, deny_unknown_fields)]
 pub struct Noise {
     /// How often noise is drawn and the model is asked.
-    #[schema(minimum = 1, maximum = 10_000)]
+    #[schema(minimum = 1, maximum = 10000)]
     pub queries: usize,
     /// What is drawn.
     pub kind: NoiseKind,

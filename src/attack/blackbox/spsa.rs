@@ -16,7 +16,7 @@ use crate::oracle::Oracle;
 #[serde(default, deny_unknown_fields)]
 pub struct Spsa {
     /// How often the model is asked: the start, two for each pair of probes, the end. An odd number leaves one over.
-    #[schema(minimum = 4, maximum = 10_000)]
+    #[schema(minimum = 4, maximum = 10000)]
     pub queries: usize,
     /// Pairs of probes for each step.
     #[schema(minimum = 1, maximum = 5000)]
@@ -26,7 +26,7 @@ pub struct Spsa {
     /// Adam's step.
     pub learning_rate: Epsilon,
     /// Directions are drawn on a grid of this many points a side and spread over the image; at most the image's own.
-    #[schema(minimum = 1, maximum = 10_000)]
+    #[schema(minimum = 1, maximum = 10000)]
     pub grid: usize,
 }
 

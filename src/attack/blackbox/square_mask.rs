@@ -16,7 +16,7 @@ use crate::oracle::Oracle;
 #[serde(default, deny_unknown_fields)]
 pub struct SquareMask {
     /// How often the model is asked.
-    #[schema(minimum = 2, maximum = 10_000)]
+    #[schema(minimum = 2, maximum = 10000)]
     pub queries: usize,
     /// The share of the image in the first squares; it halves nine times on the way.
     #[schema(exclusive_minimum = 0, maximum = 1)]
@@ -40,7 +40,8 @@ impl Attack for SquareMask {
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
-        let sight = Sight { ask: Tracker::decide, accepts: |proposed, current| proposed >= current };
+        let sight =
+            Sight { ask: |log, x, oracle| log.decide(x, oracle), accepts: |proposed, current| proposed >= current };
         search(problem, oracle, log, (self.queries, self.initial_share), sight)
     }
 }

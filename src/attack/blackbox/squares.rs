@@ -29,7 +29,7 @@ pub(super) struct Sight {
 pub(super) fn share(initial: f64, step: usize, steps: usize) -> f64 {
     let scaled = step * 10_000 / steps.max(1);
     let halvings = HALVINGS.iter().filter(|after| scaled > **after).count();
-    initial / f64::from(1 << halvings)
+    initial / f64::from(1_u32 << halvings)
 }
 
 /// The side of a square that covers a share of `height` x `width` pixels: at least one pixel, at most the image.
@@ -208,7 +208,7 @@ mod tests {
             (8001, 9),
             (9999, 9),
         ] {
-            assert_eq!(share(0.8, step, 10_000), 0.8 / f64::from(1 << halvings), "step {step}");
+            assert_eq!(share(0.8, step, 10_000), 0.8 / 2f64.powi(halvings), "step {step}");
         }
         // Rescaled: step 6 of 1000 is step 60 of 10,000.
         assert_eq!([share(0.8, 5, 1000), share(0.8, 6, 1000), share(0.8, 999, 1000)], [0.4, 0.2, 0.8 / 512.]);

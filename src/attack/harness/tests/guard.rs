@@ -8,12 +8,12 @@ use crate::oracle::{Answer, Measure, Oracle, OracleError};
 
 /// Counts every question.
 pub struct Guard<'a> {
-    toy: Toy<'a>,
+    pub toy: Toy<'a>,
     /// Which question, from 1, is cancelled.
     pub cancels: Option<usize>,
     /// What is told instead of the objective.
     pub lie: fn(f32) -> f32,
-    asked: usize,
+    pub asked: usize,
 }
 
 impl<'a> Guard<'a> {
