@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use apgd::Apgd;
 pub use bim::Bim;
-pub use blackbox::{Nes, Noise, NoiseKind, Spsa, Square, SquareMask};
+pub use blackbox::{Boundary, Nes, Noise, NoiseKind, Spsa, Square, SquareMask};
 pub use dct::Dct;
 pub use di_fgsm::DiFgsm;
 pub use fgsm::Fgsm;
@@ -167,6 +167,8 @@ pub enum AttackSpec {
     Cw(Cw),
     /// Low frequencies: [`Dct`].
     Dct(Dct),
+    /// The smallest perturbation by masks alone: [`Boundary`].
+    Boundary(Boundary),
 }
 
 impl AttackSpec {
@@ -192,6 +194,7 @@ impl AttackSpec {
             Self::Dag(dag) => dag,
             Self::Cw(cw) => cw,
             Self::Dct(dct) => dct,
+            Self::Boundary(boundary) => boundary,
         }
     }
 
@@ -217,6 +220,7 @@ impl AttackSpec {
             Self::Dag(_) => "dag",
             Self::Cw(_) => "cw",
             Self::Dct(_) => "dct",
+            Self::Boundary(_) => "boundary",
         }
     }
 
@@ -251,7 +255,8 @@ impl AttackSpec {
             Self::Strongest(strongest) => strongest.points(),
             Self::Square(Square { queries, .. })
             | Self::SquareMask(SquareMask { queries, .. })
-            | Self::Noise(Noise { queries, .. }) => *queries as u64,
+            | Self::Noise(Noise { queries, .. })
+            | Self::Boundary(Boundary { queries, .. }) => *queries as u64,
             Self::Nes(nes) => nes.points(),
             Self::Spsa(spsa) => spsa.points(),
             Self::SmallestEpsilon(smallest) => smallest.points(),

@@ -3,6 +3,7 @@
 //! Every question is a point within the budget, has a record, and counts against `queries`. A point that was asked
 //! about may become the result, probes of an estimated gradient included.
 
+mod boundary;
 mod coarse;
 mod nes;
 mod noise;
@@ -12,6 +13,7 @@ mod square;
 mod square_mask;
 mod squares;
 
+pub use boundary::Boundary;
 pub use nes::Nes;
 pub use noise::{Noise, NoiseKind};
 pub use spsa::Spsa;

@@ -2,7 +2,7 @@
 
 use super::{Entry, Paper, ThreatModel};
 use crate::attack::schema::Parameters;
-use crate::attack::{Attack, Nes, Noise, Spsa, Square, SquareMask};
+use crate::attack::{Attack, Boundary, Nes, Noise, Spsa, Square, SquareMask};
 
 const SQUARE: Paper = Paper {
     title: "Andriushchenko et al.: Square Attack: a Query-Efficient Black-Box Adversarial Attack via Random Search (2020)",
@@ -35,6 +35,18 @@ pub(super) fn entries() -> Vec<Entry> {
             threat_model: ThreatModel::Decision,
             norms: SquareMask::default().norms(),
             steps_cost: "queries",
+        },
+        Entry {
+            parameters: Parameters::of::<Boundary>("boundary"),
+            title: "Boundary attack: a walk along the edge of success, towards the smallest perturbation, by the mask",
+            paper: Paper {
+                title: "Brendel, Rauber, Bethge: Decision-Based Adversarial Attacks: Reliable Attacks Against \
+                        Black-Box Machine Learning Models (2018)",
+                arxiv: "1712.04248",
+            },
+            threat_model: ThreatModel::Decision,
+            norms: Boundary::default().norms(),
+            steps_cost: "queries, or starts if none of them succeeds",
         },
         Entry {
             parameters: Parameters::of::<Nes>("nes"),

@@ -59,6 +59,7 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         Some("smallest_epsilon") => fit(parameters, ATTACK).map(AttackSpec::SmallestEpsilon),
         Some("dag") => fit(parameters, ATTACK).map(AttackSpec::Dag),
         Some("cw") => fit(parameters, ATTACK).map(AttackSpec::Cw),
+        Some("boundary") => fit(parameters, ATTACK).map(AttackSpec::Boundary),
         Some("dct") => fit(parameters, ATTACK).map(AttackSpec::Dct),
         _ => Err(SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", ")))),
     }

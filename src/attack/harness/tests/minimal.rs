@@ -2,7 +2,7 @@
 
 use super::guard::Guard;
 use super::*;
-use crate::attack::{Cw, Dag, Seeks, SmallestEpsilon};
+use crate::attack::{Boundary, Cw, Dag, Seeks, SmallestEpsilon};
 
 fn smallest(steps: usize) -> AttackSpec {
     AttackSpec::SmallestEpsilon(SmallestEpsilon { steps, ..SmallestEpsilon::default() })
@@ -16,14 +16,28 @@ fn cw(steps: usize, rounds: usize) -> AttackSpec {
     AttackSpec::Cw(Cw { steps, rounds, learning_rate: 0.02 })
 }
 
+fn boundary(queries: usize) -> AttackSpec {
+    AttackSpec::Boundary(Boundary { queries, starts: 20, grid: 16 })
+}
+
 const LINF: f64 = 32.;
 const L2: f64 = 600.;
 
 /// Every method in every norm it knows, within a budget that is far larger than what is needed.
 fn each() -> Vec<(AttackSpec, Budget)> {
     let (linf, l2) = (budget(Norm::Linf, LINF, Unit::Pixel255), budget(Norm::L2, L2, Unit::Pixel255));
-    vec![(smallest(10), linf), (smallest(10), l2), (dag(80), linf), (dag(80), l2), (cw(40, 6), l2)]
+    vec![
+        (smallest(10), linf),
+        (smallest(10), l2),
+        (dag(80), linf),
+        (dag(80), l2),
+        (cw(40, 6), l2),
+        (boundary(400), budget(Norm::L2, NOISE, Unit::Pixel255)),
+    ]
 }
+
+/// Random directions need far more than gradients do.
+const NOISE: f64 = 3000.;
 
 #[test]
 fn the_nearest_point_is_kept_and_its_file_works() {
@@ -69,7 +83,8 @@ fn one_level_more_suffices_and_half_does_not() {
 
 #[test]
 fn a_search_that_finds_nothing_says_so() {
-    for (spec, norm) in [(smallest(4), Norm::Linf), (dag(4), Norm::L2), (cw(4, 2), Norm::L2)] {
+    for (spec, norm) in [(smallest(4), Norm::Linf), (dag(4), Norm::L2), (cw(4, 2), Norm::L2), (boundary(30), Norm::L2)]
+    {
         let outcome = attack(&spec, setup(16, 12, budget(norm, 1., Unit::Pixel255))).unwrap();
         let found = outcome.smallest.unwrap();
         assert!(!outcome.success.met && found.float.is_none() && found.file.is_none(), "{spec:?}");
@@ -124,7 +139,10 @@ fn odd_images_work() {
 #[test]
 fn who_was_stopped_anywhere_goes_on_to_the_same_result() {
     let (linf, l2) = (budget(Norm::Linf, LINF, Unit::Pixel255), budget(Norm::L2, L2, Unit::Pixel255));
-    for (spec, budget) in [(smallest(3), linf), (smallest(3), l2), (dag(12), linf), (cw(3, 4), l2)] {
+    let noise = budget(Norm::L2, NOISE, Unit::Pixel255);
+    for (spec, budget) in
+        [(smallest(3), linf), (smallest(3), l2), (dag(12), linf), (cw(3, 4), l2), (boundary(30), noise)]
+    {
         let problem = Problem::new(setup(9, 7, budget), &Device::Cpu).unwrap();
         let whole = run(&spec, &problem, &mut Guard::new(&problem), &mut Keeper::default()).unwrap();
         for cancels in 2..=whole.records.len() + 2 {
@@ -155,5 +173,25 @@ fn parameters_and_norms_that_make_no_sense_are_refused() {
     assert_eq!(refusal(AttackSpec::Dag(still), Norm::Linf), "gamma");
     assert_eq!(refusal(cw(3, 0), Norm::L2), "rounds");
     assert_eq!(refusal(AttackSpec::Cw(Cw { learning_rate: 0., ..Cw::default() }), Norm::L2), "learning_rate");
-    assert_eq!(refusal(cw(3, 3), Norm::Linf), "norm");
+    assert_eq!([refusal(cw(3, 3), Norm::Linf), refusal(boundary(3), Norm::Linf)], ["norm"; 2]);
+    assert_eq!(refusal(boundary(1), Norm::L2), "queries");
+}
+
+#[test]
+fn a_walk_along_the_boundary_sees_masks_only_and_comes_nearer() {
+    let problem = Problem::new(setup(16, 12, budget(Norm::L2, NOISE, Unit::Pixel255)), &Device::Cpu).unwrap();
+    let told = |lie: fn(f32) -> f32| {
+        let mut guard = Guard { lie, ..Guard::new(&problem) };
+        run(&boundary(400), &problem, &mut guard, &mut |_: &StepRecord| ()).unwrap()
+    };
+    let (truth, lies) = (told(|loss| loss), told(|loss| 7. - 3. * loss));
+    assert_eq!((&truth.records, &truth.file.bytes), (&lies.records, &lies.file.bytes));
+    assert_eq!((truth.queries.gradient, truth.queries.logits), (0, 400));
+    // Most of the way is made on the line; the walk has to add to it.
+    let met = |records: &[StepRecord]| {
+        let met = records.iter().filter(|record| record.dsc < 0.5);
+        met.map(|record| record.budget_used).fold(f64::INFINITY, f64::min)
+    };
+    let (line, walk) = (met(&truth.records[..40]), met(&truth.records));
+    assert!(line.is_finite() && walk < 0.9 * line, "{line} {walk}");
 }
