@@ -3,6 +3,7 @@
 use super::guard::Guard;
 use super::*;
 use crate::attack::{Nes, Noise, NoiseKind, Spsa, Square, SquareMask};
+use crate::oracle::Oracle;
 
 fn square(queries: usize) -> AttackSpec {
     AttackSpec::Square(Square { queries, ..Square::default() })
