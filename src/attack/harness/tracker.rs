@@ -1,5 +1,8 @@
 //! What happened on the way: a record of every step, and the best point that was visited.
 
+mod ask;
+mod finish;
+
 use std::cell::Cell;
 
 use candle_core::{Device, Tensor};
@@ -15,7 +18,7 @@ use super::queries::Queries;
 use super::saved::Saved;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
-use crate::oracle::{Answer, Measure, Oracle, OracleError};
+use crate::oracle::{Answer, OracleError};
 
 /// One visited point, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -239,29 +242,6 @@ impl<'a> Tracker<'a> {
         self.note(&visited, Some(&answer.gradient))
     }
 
-    /// Asks for the objective at a point on the way, without a gradient, and records it.
-    ///
-    /// # Errors
-    /// Those of the oracle, and a loss that is not finite.
-    pub fn score(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
-        let (loss, logits) = oracle.loss(x)?;
-        let visited = self.visited(x, loss, &logits)?;
-        self.record(visited.clone(), None)?;
-        Ok(visited)
-    }
-
-    /// Asks for the mask at a point on the way and for nothing else, and records it; the Dice loss of the mask stands
-    /// for the objective.
-    ///
-    /// # Errors
-    /// Those of the oracle.
-    pub fn decide(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
-        let evaluation = self.problem.decide(&oracle.logits(x)?)?;
-        let visited = Visited { at: self.now, x: x.clone(), evaluation };
-        self.record(visited.clone(), None)?;
-        Ok(visited)
-    }
-
     /// Whether the point that was recorded last meets the criterion of success.
     pub fn met(&self) -> bool {
         self.met
@@ -271,54 +251,6 @@ impl<'a> Tracker<'a> {
     /// point, whether any does.
     pub fn has_met(&self) -> bool {
         self.round.as_ref().is_some_and(|best| self.preference.meets(&best.evaluation))
-    }
-
-    /// Ends a restart at a point that was asked about before, without asking again; where the best point counts, it
-    /// ends at that one. Writes it as a file and asks about the file.
-    ///
-    /// # Errors
-    /// Those of the oracle.
-    pub fn settle(&mut self, end: Visited, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
-        let end = self.round.get_or_insert(end).clone();
-        if self.better(self.best.as_ref(), &end)?.is_none() {
-            self.best = Some(end.clone());
-        }
-        self.file(&end, &end, oracle)
-    }
-
-    /// Asks the oracle about the last point of a restart and records it. Writes the best point of the restart and the
-    /// last one as files, asks about these too, and keeps the best file of all restarts.
-    ///
-    /// # Errors
-    /// Those of the oracle, and a loss that is not finite.
-    pub fn finish(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
-        self.finish_by(x, &Measure::default(), oracle)
-    }
-
-    /// [`Self::finish`] with another measure for the last point. Files are measured by the objective itself.
-    ///
-    /// # Errors
-    /// As [`Self::finish`].
-    pub fn finish_by(&mut self, x: &Tensor, measure: &Measure, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
-        let (loss, logits) = oracle.loss_by(x, measure)?;
-        let last = self.visited(x, loss, &logits)?;
-        let best = self.better(self.round.as_ref(), &last)?.unwrap_or(&last).clone();
-        // Recorded once all questions are answered: who is stopped between two of them begins with the first again.
-        self.file(&best, &last, oracle)?;
-        self.enter(last, None)
-    }
-
-    /// Writes a restart's points as files and keeps the best file of all restarts.
-    fn file(&mut self, best: &Visited, last: &Visited, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
-        let file = Saved::of(best, last, (self.problem, &self.preference), oracle)?;
-        let first = match &self.file {
-            None => true,
-            Some(before) => file.evaluation.beats(&before.evaluation, self.problem)?,
-        };
-        if first {
-            self.file = Some(file);
-        }
-        Ok(())
     }
 
     fn answered(&self, x: &Tensor, answer: &Answer) -> Result<Visited, AttackError> {
