@@ -150,6 +150,28 @@ fn what_does_not_fit_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn black_boxes_and_smallest_perturbations_are_run() {
+    let desk = Desk::new();
+    assert!(desk.refusal("--image image.png --method cw").contains("l2 only"));
+    assert!(desk.refusal("--image image.png --method nes --parameter queries=3").contains("at least four times"));
+
+    let said = desk.attack("--image image.png --mask mask.png --method square --parameter queries=12");
+    let result = desk.json("out/result.json");
+    assert_eq!(result["queries"], serde_json::json!({"loss": 14, "gradient": 0, "logits": 0}));
+    assert!(said.contains("14 queries") && result.get("smallest").is_none(), "{said}");
+    let steps: Vec<_> = result["steps"].as_array().unwrap().iter().map(|step| step["step"].as_u64()).collect();
+    assert_eq!(steps, (0..12).map(Some).collect::<Vec<_>>());
+
+    let search = "--method smallest_epsilon --epsilon 64 --steps 6 --success drop_at_least=0.05 --out search";
+    let said = desk.attack(&format!("--image image.png {search}"));
+    let result = desk.json("search/result.json");
+    let smallest = &result["smallest"];
+    assert!(said.contains("smallest that met it: Linf"), "{said}");
+    assert_eq!(smallest["file"]["pixel255"], result["perturbation"]["linf_levels"].as_f64().unwrap(), "{smallest}");
+    assert!(!smallest["curve"].as_array().unwrap().is_empty() && result["success"]["met"] == true);
+}
+
+#[test]
 fn the_papers_protocol_keeps_the_container_and_the_networks_size() {
     let desk = Desk::new();
     let paper = "--protocol paper-2505.02971 --unit normalised --epsilon 0.1";

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use candle_core::{DType, Device};
-use segprobe::attack::{AttackSpec, Budget, Epsilon, Fgsm, Goal, Norm, Pgd, Protocol, StepRecord, Strongest, Unit};
+use segprobe::attack::{
+    AttackSpec, Budget, Epsilon, Fgsm, Goal, Noise, NoiseKind, Norm, Pgd, Protocol, SmallestEpsilon, Square,
+    SquareMask, StepRecord, Strongest, Unit,
+};
 use segprobe::engine::{CancelToken, Engine, EngineConfig};
 use segprobe::evaluation::result::AttackResult;
 use segprobe::evaluation::{AttackRequest, Control, Threat, run_attack};
@@ -79,6 +82,36 @@ fn the_strongest_of_three_losses_is_stronger_than_one_step() -> Result<()> {
         assert!(dsc < fgsm.adversarial_file.scores.overlap.dsc, "{of:?}: {dsc}");
         assert!(strongest.within_budget && strongest.perturbation.linf_levels <= 8);
         assert!(strongest.steps.iter().any(|step| step.budget_used > 1.5), "larger budgets are passed through");
+    }
+    Ok(())
+}
+
+#[test]
+fn answers_alone_do_more_harm_than_noise_and_less_than_gradients() -> Result<()> {
+    let engine = demo()?;
+    for of in SAMPLES {
+        let left = |spec| attack(&engine, of, spec, Goal::Untargeted).map(|r| r.adversarial_file.scores.overlap.dsc);
+        let noise = left(AttackSpec::Noise(Noise { queries: 20, kind: NoiseKind::Uniform }))?;
+        let square = left(AttackSpec::Square(Square { queries: 80, ..Square::default() }))?;
+        let mask = left(AttackSpec::SquareMask(SquareMask { queries: 80, ..SquareMask::default() }))?;
+        let gradient = left(pgd(20))?;
+        assert!(square < noise && mask < noise, "{of:?}: square {square}, by the mask {mask}, noise {noise}");
+        assert!(gradient < square && gradient < mask, "{of:?}: PGD {gradient}, square {square}, by the mask {mask}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_smallest_epsilon_is_just_enough() -> Result<()> {
+    let engine = demo()?;
+    for of in SAMPLES {
+        let search = AttackSpec::SmallestEpsilon(SmallestEpsilon { steps: 12, ..SmallestEpsilon::default() });
+        let result = attack(&engine, of, search, Goal::Untargeted)?;
+        assert!(result.within_budget);
+        let smallest = result.smallest.ok_or("no sizes")?;
+        let levels = f64::from(result.perturbation.linf_levels);
+        assert_eq!(smallest.file.map(|echo| echo.pixel255), result.success.met.then_some(levels), "{of:?}");
+        assert!(smallest.curve.windows(2).all(|pair| pair[0].dsc > pair[1].dsc), "{of:?}");
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! Names and parameters come from the methods' own types; here, in one file for each family, stand the facts that
 //! code does not know.
 
+mod black_box;
+mod minimal;
 mod white_box;
 
 use serde::Serialize;
@@ -58,6 +60,10 @@ pub struct Paper {
 pub enum ThreatModel {
     /// Its weights: the attack follows gradients.
     WhiteBox,
+    /// The loss of its answers: the attack asks again and again.
+    Score,
+    /// Its masks alone.
+    Decision,
 }
 
 /// A method in the making.
@@ -72,7 +78,7 @@ struct Entry {
 
 /// All methods, the quickest of each family first.
 fn entries() -> Vec<Entry> {
-    white_box::entries()
+    [white_box::entries(), minimal::entries(), black_box::entries()].into_iter().flatten().collect()
 }
 
 /// All methods, the quickest of each family first.

@@ -5,13 +5,16 @@
 
 mod apgd;
 mod bim;
+mod blackbox;
 pub mod catalogue;
+mod dct;
 mod di_fgsm;
 mod diversity;
 mod fgsm;
 mod goal;
 pub mod harness;
 mod mi_fgsm;
+mod minimal;
 mod momentum;
 mod ni_fgsm;
 mod padam;
@@ -26,17 +29,22 @@ use serde::{Deserialize, Serialize};
 
 pub use apgd::Apgd;
 pub use bim::Bim;
+pub use blackbox::{Boundary, Nes, Noise, NoiseKind, Spsa, Square, SquareMask};
+pub use dct::Dct;
 pub use di_fgsm::DiFgsm;
 pub use fgsm::Fgsm;
 pub use goal::{Aim, Goal};
 pub use harness::budget::{Budget, BudgetError, Echo, Epsilon, Norm, Unit};
 pub use harness::checkpoint::{Checkpoint, CheckpointError};
 pub use harness::evaluation::Evaluation;
+pub use harness::preference::Seeks;
 pub use harness::problem::{Problem, Setup};
+pub use harness::smallest::Smallest;
 pub use harness::success::{Criterion, Success};
 pub use harness::tracker::{StepRecord, Tracker, Watcher};
 pub use harness::{Outcome, run};
 pub use mi_fgsm::MiFgsm;
+pub use minimal::{Cw, Dag, SmallestEpsilon};
 pub use ni_fgsm::NiFgsm;
 pub use padam::Padam;
 pub use pgd::Pgd;
@@ -87,6 +95,16 @@ pub trait Attack {
         Ok(())
     }
 
+    /// The norms in which it can keep a budget.
+    fn norms(&self) -> &'static [Norm] {
+        &[Norm::Linf, Norm::L2]
+    }
+
+    /// What it looks for, and so which of its points becomes the result.
+    fn seeks(&self) -> Seeks {
+        Seeks::Strongest
+    }
+
     /// How often to begin anew; the harness keeps the best.
     fn restarts(&self) -> usize {
         1
@@ -131,6 +149,26 @@ pub enum AttackSpec {
     Padam(Padam),
     /// The worst case over several losses: [`Strongest`].
     Strongest(Strongest),
+    /// Random search by the objective: [`Square`].
+    Square(Square),
+    /// Random search by the mask alone: [`SquareMask`].
+    SquareMask(SquareMask),
+    /// An estimated gradient, by its sign: [`Nes`].
+    Nes(Nes),
+    /// An estimated gradient, by Adam: [`Spsa`].
+    Spsa(Spsa),
+    /// The control: [`Noise`].
+    Noise(Noise),
+    /// The smallest budget: [`SmallestEpsilon`].
+    SmallestEpsilon(SmallestEpsilon),
+    /// Short steps for the pixels that are still right: [`Dag`].
+    Dag(Dag),
+    /// Distance against success, weighed: [`Cw`].
+    Cw(Cw),
+    /// Low frequencies: [`Dct`].
+    Dct(Dct),
+    /// The smallest perturbation by masks alone: [`Boundary`].
+    Boundary(Boundary),
 }
 
 impl AttackSpec {
@@ -147,6 +185,16 @@ impl AttackSpec {
             Self::Apgd(apgd) => apgd,
             Self::Padam(padam) => padam,
             Self::Strongest(strongest) => strongest,
+            Self::Square(square) => square,
+            Self::SquareMask(square) => square,
+            Self::Nes(nes) => nes,
+            Self::Spsa(spsa) => spsa,
+            Self::Noise(noise) => noise,
+            Self::SmallestEpsilon(smallest) => smallest,
+            Self::Dag(dag) => dag,
+            Self::Cw(cw) => cw,
+            Self::Dct(dct) => dct,
+            Self::Boundary(boundary) => boundary,
         }
     }
 
@@ -163,10 +211,35 @@ impl AttackSpec {
             Self::Apgd(_) => "apgd",
             Self::Padam(_) => "padam",
             Self::Strongest(_) => "strongest",
+            Self::Square(_) => "square",
+            Self::SquareMask(_) => "square_mask",
+            Self::Nes(_) => "nes",
+            Self::Spsa(_) => "spsa",
+            Self::Noise(_) => "noise",
+            Self::SmallestEpsilon(_) => "smallest_epsilon",
+            Self::Dag(_) => "dag",
+            Self::Cw(_) => "cw",
+            Self::Dct(_) => "dct",
+            Self::Boundary(_) => "boundary",
         }
     }
 
-    /// Points that the attack visits, restarts included: the unit of progress.
+    /// Refuses a budget in a norm that the method cannot keep.
+    ///
+    /// # Errors
+    /// [`AttackError::Parameter`] with the name `norm`.
+    pub fn check_norm(&self, norm: Norm) -> Result<(), AttackError> {
+        let rule = match self.attack().norms() {
+            norms if norms.contains(&norm) => return Ok(()),
+            [Norm::L2] => "this method works in l2 only: give the budget in l2",
+            _ => "this method works in linf only: give the budget in linf",
+        };
+        let value = if norm == Norm::L2 { "l2" } else { "linf" };
+        Err(steps::refused("norm", value, rule))
+    }
+
+    /// Points that the attack visits, restarts included: the unit of progress. A method that may stop early visits at
+    /// most as many.
     pub fn points(&self) -> u64 {
         let walks = |steps: usize, restarts: usize| (steps as u64).saturating_add(1).saturating_mul(restarts as u64);
         match self {
@@ -180,6 +253,15 @@ impl AttackSpec {
             | Self::Padam(Padam { steps, .. }) => walks(*steps, 1),
             Self::Apgd(apgd) => apgd.points(),
             Self::Strongest(strongest) => strongest.points(),
+            Self::Square(Square { queries, .. })
+            | Self::SquareMask(SquareMask { queries, .. })
+            | Self::Noise(Noise { queries, .. })
+            | Self::Boundary(Boundary { queries, .. }) => *queries as u64,
+            Self::Nes(nes) => nes.points(),
+            Self::Spsa(spsa) => spsa.points(),
+            Self::SmallestEpsilon(smallest) => smallest.points(),
+            Self::Dag(Dag { steps, .. }) | Self::Dct(Dct { steps, .. }) => walks(*steps, 1),
+            Self::Cw(cw) => cw.points(),
         }
     }
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::attack::harness::queries::Queries;
 use crate::attack::harness::tracker::At;
-use crate::attack::{AttackSpec, Criterion, Echo, Goal, Protocol, StepRecord, Success};
+use crate::attack::{AttackSpec, Criterion, Echo, Goal, Protocol, Smallest, StepRecord, Success};
 use crate::loss::Loss;
 use crate::metric::{Deltas, MaskScores, PerturbationScores};
 
@@ -48,6 +48,10 @@ pub struct AttackResult {
     pub deltas: Deltas,
     /// How far the decoded file is from the clean image.
     pub perturbation: PerturbationScores,
+    /// How large the perturbation had to be, of a method that looks for the smallest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub smallest: Option<Smallest>,
     /// What `perturbation.png` shows.
     pub perturbation_picture: PerturbationPicture,
     /// How often the model was asked.

@@ -196,6 +196,7 @@ impl Measured {
             adversarial_file,
             adversarial_float: self.scored(&outcome.float.evaluation, Some(outcome.float.at))?,
             perturbation: PerturbationScores::between(&setup.image, &outcome.file.image)?,
+            smallest: outcome.smallest.clone(),
             perturbation_picture: PerturbationPicture {
                 zero_level: 128,
                 amplified: self.perturbation.factor,

@@ -17,6 +17,7 @@ mod jsd;
 mod logit;
 mod margin;
 mod masked_ce;
+mod masked_margin;
 mod pixel;
 mod seg_pgd;
 mod soft_dice;
@@ -56,13 +57,15 @@ pub enum Loss {
     Jsd,
     /// Minus the mean margin in units of the logits' mean size.
     Margin,
+    /// Minus the margin of the pixels still to be won.
+    MaskedMargin,
     /// Cross-entropy weighted towards the target's outline.
     BoundaryCe,
 }
 
 impl Loss {
     /// All losses, in the order shown to users.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DiceCe,
         Self::DiceCePaper,
         Self::Bce,
@@ -73,6 +76,7 @@ impl Loss {
         Self::BalancedMaskedCe,
         Self::Jsd,
         Self::Margin,
+        Self::MaskedMargin,
         Self::BoundaryCe,
     ];
 
@@ -89,6 +93,7 @@ impl Loss {
             Self::BalancedMaskedCe => "balanced_masked_ce",
             Self::Jsd => "jsd",
             Self::Margin => "margin",
+            Self::MaskedMargin => "masked_margin",
             Self::BoundaryCe => "boundary_ce",
         }
     }
@@ -96,7 +101,7 @@ impl Loss {
     /// Whether a pixel's weight depends on what the model says about it, and with it on whether the target is to be
     /// left or reached. Such a loss may fall while an attack succeeds: its values at two points are no comparison.
     pub fn chooses_pixels(self) -> bool {
-        matches!(self, Self::SegPgd | Self::CosPgd | Self::MaskedCe | Self::BalancedMaskedCe)
+        matches!(self, Self::SegPgd | Self::CosPgd | Self::MaskedCe | Self::BalancedMaskedCe | Self::MaskedMargin)
     }
 
     /// [`Term::value`] for an untargeted attack at its end.

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, Var};
 
 use super::{
     Loss, LossError, balanced_masked_ce, bce, boundary_ce, cos_pgd, dice_ce, dice_ce_paper, jsd, margin, masked_ce,
-    seg_pgd, soft_dice,
+    masked_margin, seg_pgd, soft_dice,
 };
 
 /// How far an attack is: the share of its steps that are done.
@@ -84,6 +84,7 @@ impl Term {
             Loss::BalancedMaskedCe => balanced_masked_ce::value(logits, target, self.towards),
             Loss::Jsd => jsd::value(logits, target),
             Loss::Margin => margin::value(logits, target),
+            Loss::MaskedMargin => masked_margin::value(logits, target, self.towards),
             Loss::BoundaryCe => boundary_ce::value(logits, target),
         }
     }

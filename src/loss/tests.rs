@@ -63,7 +63,8 @@ fn values_and_gradients_are_those_of_torch() -> Result<()> {
 fn losses_of_papers_are_those_derived_with_torch() -> Result<()> {
     let (logits, target) = example()?;
     let Fixture { losses } = serde_json::from_str(FIXTURE).unwrap();
-    assert!(Loss::ALL[4..].iter().all(|loss| losses.iter().any(|case| case.loss == *loss)));
+    let derived = |loss: &Loss| losses.iter().any(|case| case.loss == *loss);
+    assert!(Loss::ALL[4..].iter().all(|loss| *loss == Loss::MaskedMargin || derived(loss)));
     for Case { loss, towards, progress, value, gradient } in losses {
         let term = Term::new(loss, towards, Progress::after((progress * 8.) as usize, 8));
         for (dtype, tolerance) in [(DType::F64, 1e-13), (DType::F32, 1e-6)] {
@@ -157,6 +158,21 @@ fn bounds_and_special_targets() -> Result<()> {
 }
 
 #[test]
+fn the_masked_margin_is_a_hinge_of_either_direction() -> Result<()> {
+    let logits = Tensor::new(&[[2f64, -3.], [-1., 5.]], &Device::Cpu)?;
+    // Right, right, wrong, wrong: the margins are 2, 3, -1 and -5.
+    let target = Tensor::new(&[[1f64, 0.], [1., 0.]], &Device::Cpu)?;
+    let of = |towards| Term::new(Loss::MaskedMargin, towards, Progress::END).gradient(&logits, &target).unwrap();
+    let ((leave, away), (reach, there)) = (of(false), of(true));
+    assert_eq!((flat(&leave), flat(&away)), (vec![-5. / 4.], vec![-0.25, 0.25, 0., 0.]));
+    assert_eq!((flat(&reach), flat(&there)), (vec![6. / 4.], vec![0., 0., -0.25, 0.25]));
+    let won =
+        Term::new(Loss::MaskedMargin, false, Progress::END).value(&logits, &logits.lt(0f64)?.to_dtype(DType::F64)?)?;
+    assert_eq!(won.to_scalar::<f64>()?, 0., "all pixels are won");
+    Ok(())
+}
+
+#[test]
 fn terms_that_are_always_equal_are_equal() {
     let at = |loss, towards, step| Term::new(loss, towards, Progress::after(step, 10));
     assert_eq!(at(Loss::Bce, false, 1), at(Loss::Bce, true, 7));
@@ -218,7 +234,7 @@ fn extreme_logits_stay_finite_and_confident_ones_keep_a_gradient() -> Result<()>
             let slope = flat(&slope);
             assert!(flat(&value)[0].is_finite(), "{loss}");
             assert!(slope.iter().all(|g| g.is_finite()), "{loss}: {slope:?}");
-            let masked = matches!(loss, Loss::MaskedCe | Loss::BalancedMaskedCe);
+            let masked = matches!(loss, Loss::MaskedCe | Loss::BalancedMaskedCe | Loss::MaskedMargin);
             let kept = slope[4] != 0. && slope[5] != 0.;
             assert!(masked || kept, "{loss}: the gradient at +-20 was rounded away: {slope:?}");
         }

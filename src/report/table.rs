@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::attack::Echo;
 use crate::evaluation::result::{AttackResult, Reference, Scored};
 
 /// Width of the first column.
@@ -75,6 +76,12 @@ fn perturbation(text: &mut String, result: &AttackResult) {
     let verdict = if result.success.met { "succeeded" } else { "did not succeed" };
     let queries = result.queries.loss + result.queries.gradient + result.queries.logits;
     push(text, format_args!("attack {verdict} ({}), {queries} queries", criterion(result)));
+    if let Some(smallest) = &result.smallest {
+        let size = |echo: &Option<Echo>| echo.as_ref().map_or_else(|| "-".into(), |e| format!("{:.2}", e.pixel255));
+        let (float, file) = (size(&smallest.float), size(&smallest.file));
+        let norm = budget.norm;
+        push(text, format_args!("smallest that met it: {norm:?} {float} of 255 as float, {file} as the file"));
+    }
     if result.reference == Reference::CleanPrediction {
         push(text, format_args!("NO REFERENCE MASK: scores compare with the model's own clean prediction"));
     }

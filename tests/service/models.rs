@@ -38,7 +38,10 @@ async fn the_schema_of_every_method_accepts_its_defaults_and_no_unknown_field() 
         for field in ["title", "threat_model", "steps_cost"] {
             ensure!(!text(item, field).is_empty(), "{field}: {item}");
         }
-        ensure!(!text(&item["paper"], "title").is_empty() && item["norms"].to_string().contains("linf"), "{item}");
+        ensure!(
+            !text(&item["paper"], "title").is_empty() && !item["norms"].as_array().context("norms")?.is_empty(),
+            "{item}"
+        );
         let schema = jsonschema::draft202012::new(&item["parameters"])?;
         let mut parameters = item["defaults"].clone();
         ensure!(schema.is_valid(&parameters), "{parameters} {}", item["parameters"]);

@@ -2,7 +2,7 @@
 
 use super::{Entry, Paper, ThreatModel};
 use crate::attack::schema::Parameters;
-use crate::attack::{Apgd, Bim, DiFgsm, Fgsm, MiFgsm, NiFgsm, Norm, Padam, Pgd, Strongest, TiFgsm};
+use crate::attack::{Apgd, Bim, Dct, DiFgsm, Fgsm, MiFgsm, NiFgsm, Norm, Padam, Pgd, Strongest, TiFgsm};
 
 /// A method that works in both norms.
 fn entry(parameters: Parameters, title: &'static str, paper: Paper, steps_cost: &'static str) -> Entry {
@@ -91,6 +91,15 @@ pub(super) fn entries() -> Vec<Entry> {
                 title: "Halmosi, Mohos, Jelasity: Evaluating the Adversarial Robustness of Semantic Segmentation: \
                         Trying Harder Pays Off (2024)",
                 arxiv: "2407.09150",
+            },
+            "steps + 1",
+        ),
+        entry(
+            Parameters::of::<Dct>("dct"),
+            "DCT: steps in the lowest frequencies",
+            Paper {
+                title: "Guo, Frank, Weinberger: Low Frequency Adversarial Perturbation (2019)",
+                arxiv: "1809.08758",
             },
             "steps + 1",
         ),

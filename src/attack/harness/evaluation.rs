@@ -42,6 +42,17 @@ impl Evaluation {
         Ok(Self { loss, dsc: dsc(&mask, reference)?, target_dsc, mask, logits: logits.clone() })
     }
 
+    /// What an attacker knows who sees the mask only: the mask in the place of the logits, its Dice loss in that of the
+    /// objective.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn by_mask(self) -> Result<Self, AttackError> {
+        let loss = self.target_dsc.map_or(1. - self.dsc, |dsc| dsc - 1.);
+        let logits = self.mask.to_tensor(self.logits.device())?.affine(2., -1.)?;
+        Ok(Self { loss: loss as f32, logits, ..self })
+    }
+
     /// Whether an attacker prefers this answer: a higher DSC to the target if there is one, otherwise
     /// a lower DSC; between equals, [`Problem::tracked`] decides.
     ///

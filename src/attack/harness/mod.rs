@@ -5,29 +5,35 @@
 //! exactly that file: what is downloaded is what was measured. The best of these files is the result, so more
 //! restarts never give a weaker one.
 
+pub mod adam;
 mod advance;
 pub mod budget;
 pub mod checkpoint;
 pub mod evaluation;
 mod measure;
 mod notes;
+pub mod preference;
 pub mod problem;
 pub mod projection;
 pub mod quantise;
 pub mod queries;
 pub mod random;
 pub mod saved;
+pub mod smallest;
 pub mod success;
 #[cfg(test)]
 mod tests;
 pub mod tracker;
+mod visited;
 
 use std::cell::Cell;
 
 use super::{AttackError, AttackSpec, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
 use crate::oracle::{Oracle, OracleError};
+use preference::{Preference, Seeks};
 use queries::{Counting, Queries};
 use saved::{Saved, round_trip};
+use smallest::Smallest;
 use tracker::{Visited, Watcher};
 
 /// The result of an attack on one image.
@@ -56,6 +62,8 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// Whether the attack succeeded, judged on `file`.
     pub success: Success,
+    /// What the criterion needed, of an attack that seeks the smallest perturbation.
+    pub smallest: Option<Smallest>,
 }
 
 /// Runs an attack on a problem and measures what comes of it.
@@ -77,11 +85,13 @@ pub fn run(
     let attack = spec.attack();
     attack.check()?;
     let setup = problem.setup();
+    spec.check_norm(setup.budget.norm)?;
     let clean = problem.evaluate(&setup.image, oracle)?;
     let (_, reread) = round_trip(&setup.image, problem.container())?;
     let clean_reread = if reread == setup.image { None } else { Some(problem.evaluate(&reread, oracle)?) };
 
-    let mut log = Tracker::new(problem, watcher, &queries)?;
+    let preference = Preference::new(attack.seeks(), problem, &clean);
+    let mut log = Tracker::new((problem, preference.clone()), watcher, &queries)?;
     for restart in log.restart()..attack.restarts() {
         log.begin(restart);
         let ended = attack.run(problem, oracle, &mut log);
@@ -96,6 +106,10 @@ pub fn run(
         rule: "it has to finish at least one point",
     })?;
 
+    let smallest = match attack.seeks() {
+        Seeks::Strongest => None,
+        Seeks::Nearest => Some(Smallest::new((problem, &preference), (&best, &file), &records)?),
+    };
     let mut outcome = Outcome {
         success: problem.criterion().judge(&clean, &file.evaluation),
         clean,
@@ -108,6 +122,7 @@ pub fn run(
         restarts: attack.restarts(),
         queries: queries.get(),
         notes: attack.notes(problem),
+        smallest,
     };
     outcome.notes.extend(notes::on(problem, &outcome)?);
     Ok(outcome)

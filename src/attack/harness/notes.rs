@@ -37,6 +37,17 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Result<Vec<String>, AttackErr
     if !outcome.file.evaluation.beats(&outcome.clean, problem)? {
         notes.push("the saved image is no stronger than the clean one".into());
     }
+    if let Some(smallest) = &outcome.smallest {
+        match (&smallest.float, &smallest.file) {
+            (None, _) => {
+                notes.push("nothing within the budget met the criterion: the search needs a larger one".into())
+            }
+            (Some(_), None) => notes.push(
+                "a point within the budget met the criterion, but no 8-bit file near it did: rounding undoes it".into(),
+            ),
+            (Some(_), Some(_)) => {}
+        }
+    }
     if outcome.success.met_by_clean_image {
         notes.push("the clean image already meets the criterion: success says nothing about the attack".into());
     }

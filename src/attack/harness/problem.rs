@@ -152,6 +152,11 @@ impl Problem {
         distance.in_unit(space_unit(&self.setup), &self.setup.preprocess.std)
     }
 
+    /// What distances between points are counted in.
+    pub fn unit(&self) -> Unit {
+        space_unit(&self.setup)
+    }
+
     /// The budget in whole levels of the 8-bit file.
     pub fn lattice(&self) -> Lattice<'_> {
         let Setup { budget, preprocess, region, .. } = &self.setup;
@@ -181,6 +186,16 @@ impl Problem {
             Clamp::EveryStep => self.lattice().round(&self.setup.image, &unit01)?,
             Clamp::OnSaving => Image::from_tensor(&unit01)?,
         })
+    }
+
+    /// The point of the 8-bit image near `x` that lies within `levels` of 255 around the clean one.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn on_lattice(&self, x: &Tensor, levels: f64) -> Result<Tensor, AttackError> {
+        let lattice = Lattice { levels, ..self.lattice() };
+        let image = lattice.round(&self.setup.image, &self.to_unit01(x)?)?;
+        to_space(&self.setup, &image, x.device())
     }
 
     /// The file format of the adversarial image.
@@ -223,6 +238,14 @@ impl Problem {
         };
         let value = value.to_scalar::<f32>()?;
         Ok(if self.aim.towards { -value } else { value })
+    }
+
+    /// Scores the mask that logits are thresholded to, and nothing else of them.
+    ///
+    /// # Errors
+    /// Logits of another rank.
+    pub fn decide(&self, logits: &Tensor) -> Result<Evaluation, AttackError> {
+        self.score(0., logits)?.by_mask()
     }
 
     /// Scores an answer of the oracle.

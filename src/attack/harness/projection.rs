@@ -66,6 +66,15 @@ impl Ball {
         Ok(Self { radius, sides, ..self.clone() })
     }
 
+    /// The lowest and the highest value of each entry `[3, h, w]` in an Linf ball.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn corners(&self) -> Result<[Tensor; 2]> {
+        let beyond = 2. * self.radius;
+        Ok([self.project(&(&self.clean - beyond)?)?, self.project(&(&self.clean + beyond)?)?])
+    }
+
     /// The norm the radius is measured in.
     pub fn norm(&self) -> Norm {
         self.norm

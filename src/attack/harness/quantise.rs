@@ -51,12 +51,18 @@ impl Lattice<'_> {
     /// Whether `image` is within the budget around `clean` and equals it outside the region. Both have
     /// one size.
     pub fn admits(&self, clean: &Image, image: &Image) -> bool {
-        let changes = || clean.rgb().iter().zip(image.rgb()).map(|(from, to)| from.abs_diff(*to));
-        let size = match self.norm {
-            Norm::Linf => f64::from(changes().max().unwrap_or(0)),
-            Norm::L2 => (changes().map(|c| u64::from(c).pow(2)).sum::<u64>() as f64).sqrt(),
-        };
-        size <= self.levels + SLACK && changes().enumerate().all(|(entry, c)| c == 0 || self.allows(entry))
+        let allowed = |(entry, (from, to)): (usize, (&u8, &u8))| from == to || self.allows(entry);
+        let inside = clean.rgb().iter().zip(image.rgb()).enumerate().all(allowed);
+        inside && self.distance(clean, image) <= self.levels + SLACK
+    }
+
+    /// How far two images of one size are apart, in levels of 255.
+    pub fn distance(&self, clean: &Image, image: &Image) -> f64 {
+        let changes = clean.rgb().iter().zip(image.rgb()).map(|(from, to)| from.abs_diff(*to));
+        match self.norm {
+            Norm::Linf => f64::from(changes.max().unwrap_or(0)),
+            Norm::L2 => (changes.map(|c| u64::from(c).pow(2)).sum::<u64>() as f64).sqrt(),
+        }
     }
 
     fn allows(&self, entry: usize) -> bool {

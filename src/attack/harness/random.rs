@@ -58,18 +58,7 @@ impl RandomSource {
     /// # Errors
     /// A device that failed.
     pub fn start(&self, ball: &Ball, restart: usize) -> Result<Tensor> {
-        let mut stream = self.stream(Draw { restart, step: 0, purpose: "start" });
-        let clean = ball.clean();
-        let noise = match ball.norm() {
-            Norm::Linf => (stream.fill(clean, |s| 2. * s.uniform() - 1.)? * ball.radius())?,
-            Norm::L2 => {
-                let outwards = ball.direction(&stream.fill(clean, Stream::normal)?)?;
-                // Volume grows with the n-th power of the radius, n being the entries that may change.
-                let depth = stream.uniform().powf(1. / ball.entries().max(1.));
-                (outwards * (ball.radius() * depth))?
-            }
-        };
-        ball.project(&(clean + noise)?)
+        self.stream(Draw { restart, step: 0, purpose: "start" }).within(ball)
     }
 }
 
@@ -87,6 +76,24 @@ impl Stream {
     pub fn normal(&mut self) -> f64 {
         let radius = (-2. * (1. - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// A point of `ball`, as [`RandomSource::start`] has it.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn within(&mut self, ball: &Ball) -> Result<Tensor> {
+        let clean = ball.clean();
+        let noise = match ball.norm() {
+            Norm::Linf => (self.fill(clean, |s| 2. * s.uniform() - 1.)? * ball.radius())?,
+            Norm::L2 => {
+                let outwards = ball.direction(&self.fill(clean, Self::normal)?)?;
+                // Volume grows with the n-th power of the radius, n being the entries that may change.
+                let depth = self.uniform().powf(1. / ball.entries().max(1.));
+                (outwards * (ball.radius() * depth))?
+            }
+        };
+        ball.project(&(clean + noise)?)
     }
 
     /// A tensor in the shape and on the device of `like`, filled row-major with `draw`.

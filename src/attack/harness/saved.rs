@@ -3,12 +3,16 @@
 use candle_core::Tensor;
 
 use super::evaluation::Evaluation;
+use super::preference::{Preference, Seeks};
 use super::problem::Problem;
 use super::tracker::{At, Visited};
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
 use crate::imaging::{Container, Image, Limits, decode, encode};
 use crate::oracle::Oracle;
+
+/// By how much a perturbation is enlarged, one after the other, until its file does what it did before rounding.
+const ENLARGED: [f64; 6] = [1.1, 1.25, 1.5, 2., 3., 4.];
 
 /// An adversarial image as a file.
 #[derive(Debug, Clone)]
@@ -44,6 +48,46 @@ impl Saved {
     ) -> Result<Self, AttackError> {
         let image = read(&bytes)?;
         Ok(Self { at, bytes, container: problem.container(), image, evaluation: problem.score(loss, logits)? })
+    }
+
+    /// The file of a restart: [`Self::better_of`] its best point and its last, or [`Self::nearest`].
+    ///
+    /// # Errors
+    /// Those of the oracle, and a format that cannot hold the image.
+    pub(super) fn of(
+        best: &Visited,
+        last: &Visited,
+        (problem, preference): (&Problem, &Preference),
+        oracle: &mut dyn Oracle,
+    ) -> Result<Self, AttackError> {
+        match preference.seeks() {
+            Seeks::Strongest => Self::better_of(best, last, problem, oracle),
+            Seeks::Nearest => Self::nearest(best, (problem, preference), oracle),
+        }
+    }
+
+    /// The smallest perturbations are finer than the levels of a file, and rounding undoes them: a point that meets
+    /// the criterion is moved outwards within the budget until its file meets it too. Where that fails, or the point
+    /// does not meet the criterion itself, its own file is kept.
+    fn nearest(
+        best: &Visited,
+        (problem, preference): (&Problem, &Preference),
+        oracle: &mut dyn Oracle,
+    ) -> Result<Self, AttackError> {
+        let saved = Self::new(best, problem, oracle)?;
+        if preference.meets(&saved.evaluation) || !preference.meets(&best.evaluation) {
+            return Ok(saved);
+        }
+        let ball = problem.ball();
+        let perturbation = (&best.x - ball.clean())?;
+        for factor in ENLARGED {
+            let x = ball.project(&(ball.clean() + (&perturbation * factor)?)?)?;
+            let larger = Self::new(&Visited { x, ..best.clone() }, problem, oracle)?;
+            if preference.meets(&larger.evaluation) {
+                return Ok(larger);
+            }
+        }
+        Ok(saved)
     }
 
     /// Rounding may spoil the best point more than the last one: writes both, asks the model about

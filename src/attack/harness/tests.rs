@@ -1,5 +1,9 @@
 //! The harness and the attacks on a model whose gradient is known.
 
+mod black_box;
+mod frequency;
+mod guard;
+mod minimal;
 mod toy;
 mod white_box;
 

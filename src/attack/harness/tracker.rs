@@ -1,5 +1,8 @@
 //! What happened on the way: a record of every step, and the best point that was visited.
 
+mod ask;
+mod finish;
+
 use std::cell::Cell;
 
 use candle_core::{Device, Tensor};
@@ -9,21 +12,23 @@ use utoipa::ToSchema;
 use super::checkpoint::{Checkpoint, Kept, Numbers, Point, Score};
 use super::evaluation::Evaluation;
 use super::measure::{Measured, measure};
+use super::preference::Preference;
 use super::problem::Problem;
 use super::queries::Queries;
 use super::saved::Saved;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
-use crate::oracle::{Answer, Measure, Oracle, OracleError};
+use crate::oracle::{Answer, OracleError};
 
 /// One visited point, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StepRecord {
     /// The restart, from 0.
     pub restart: usize,
-    /// The step within the restart; 0 is the start, before anything was changed by a gradient.
+    /// The step within the restart; 0 is the start, before anything was changed by an answer. An attack that asks
+    /// for no gradients has a step for every question.
     pub step: usize,
-    /// The objective.
+    /// The objective; the Dice loss of the mask for an attack that sees nothing else.
     pub loss: f32,
     /// DSC against the reference.
     pub dsc: f64,
@@ -83,6 +88,7 @@ impl<F: FnMut(&StepRecord)> Watcher for F {
 /// Follows an attack step by step.
 pub struct Tracker<'a> {
     problem: &'a Problem,
+    preference: Preference,
     watcher: &'a mut dyn Watcher,
     queries: &'a Cell<Queries>,
     now: At,
@@ -92,6 +98,8 @@ pub struct Tracker<'a> {
     round: Option<Visited>,
     /// The best file of the restarts that have ended.
     file: Option<Saved>,
+    /// Whether the last point meets the criterion of success.
+    met: bool,
     /// What the method can go on from at `now`.
     state: Vec<Tensor>,
     /// How often the model had been asked when `state` was noted.
@@ -106,13 +114,14 @@ impl<'a> Tracker<'a> {
     /// # Errors
     /// A state whose best point the model's answer does not fit.
     pub fn new(
-        problem: &'a Problem,
+        (problem, preference): (&'a Problem, Preference),
         watcher: &'a mut dyn Watcher,
         queries: &'a Cell<Queries>,
     ) -> Result<Self, AttackError> {
         let resumes = watcher.resumes();
         let mut new = Self {
             problem,
+            preference,
             watcher,
             queries,
             now: At { restart: 0, step: 0 },
@@ -120,6 +129,7 @@ impl<'a> Tracker<'a> {
             best: None,
             round: None,
             file: None,
+            met: false,
             state: vec![],
             asked: Queries::default(),
             resumed: None,
@@ -175,6 +185,17 @@ impl<'a> Tracker<'a> {
         }
     }
 
+    /// [`Self::keep`] for a method that needs nothing but a point it has asked about: [`Visited::from_state`] of what
+    /// it resumes at.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn keep_at(&mut self, visited: &Visited) -> Result<(), AttackError> {
+        let [x, logits, numbers] = visited.state()?;
+        self.keep([&x, &logits, &numbers]);
+        Ok(())
+    }
+
     /// Hands the state to the watcher, if there is one.
     pub(super) fn leave(&mut self) {
         if self.state.is_empty() {
@@ -221,33 +242,15 @@ impl<'a> Tracker<'a> {
         self.note(&visited, Some(&answer.gradient))
     }
 
-    /// Asks the oracle about the last point of a restart and records it. Writes the best point of the restart and the
-    /// last one as files, asks about these too, and keeps the best file of all restarts.
-    ///
-    /// # Errors
-    /// Those of the oracle, and a loss that is not finite.
-    pub fn finish(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
-        self.finish_by(x, &Measure::default(), oracle)
+    /// Whether the point that was recorded last meets the criterion of success.
+    pub fn met(&self) -> bool {
+        self.met
     }
 
-    /// [`Self::finish`] with another measure for the last point. Files are measured by the objective itself.
-    ///
-    /// # Errors
-    /// As [`Self::finish`].
-    pub fn finish_by(&mut self, x: &Tensor, measure: &Measure, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
-        let (loss, logits) = oracle.loss_by(x, measure)?;
-        let last = self.visited(x, loss, &logits)?;
-        let best = self.better(self.round.as_ref(), &last)?;
-        let file = Saved::better_of(best.unwrap_or(&last), &last, self.problem, oracle)?;
-        // Recorded once all questions are answered: who is stopped between two of them begins with the first again.
-        let first = match &self.file {
-            None => true,
-            Some(before) => file.evaluation.beats(&before.evaluation, self.problem)?,
-        };
-        if first {
-            self.file = Some(file);
-        }
-        self.enter(last, None)
+    /// Whether the best point of this restart meets the criterion of success; for an attack that seeks the nearest
+    /// point, whether any does.
+    pub fn has_met(&self) -> bool {
+        self.round.as_ref().is_some_and(|best| self.preference.meets(&best.evaluation))
     }
 
     fn answered(&self, x: &Tensor, answer: &Answer) -> Result<Visited, AttackError> {
@@ -265,7 +268,7 @@ impl<'a> Tracker<'a> {
     /// `best` unless `new` beats it.
     fn better<'v>(&self, best: Option<&'v Visited>, new: &Visited) -> Result<Option<&'v Visited>, AttackError> {
         let Some(best) = best else { return Ok(None) };
-        Ok(if new.evaluation.beats(&best.evaluation, self.problem)? { None } else { Some(best) })
+        Ok(if self.preference.prefers(new, best, self.problem)? { None } else { Some(best) })
     }
 
     /// Records a point on the way, which is a result if the protocol says so.
@@ -303,6 +306,7 @@ impl<'a> Tracker<'a> {
             budget_used: if radius > 0. { distance / radius } else { 0. },
             zero_gradient_share,
         };
+        self.met = self.preference.meets(evaluation);
         self.watcher.visited(&record);
         self.records.push(record);
         self.now.step += 1;

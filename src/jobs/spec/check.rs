@@ -50,13 +50,18 @@ fn prompt(prompt: &str) -> Result<(), SpecError> {
 
 fn attack(spec: &JobSpec) -> Result<(), SpecError> {
     spec.attack.attack().check().map_err(blame)?;
+    spec.attack.check_norm(spec.budget.norm).map_err(blame)?;
     spec.protocol.check(&spec.attack).map_err(blame)?;
     spec.protocol.choices_with(spec.loss).map_err(blame)?;
     let points = spec.attack.points();
     if points > MOST_POINTS {
-        let detail =
-            format!("the attack would visit {points} points (steps times restarts): use at most {MOST_POINTS}");
-        return Err(SpecError::new("/spec/attack/steps", detail));
+        let written = serde_json::to_value(&spec.attack).unwrap_or_default();
+        let (field, of) = match written.get("queries") {
+            Some(_) => ("queries", "one for each question"),
+            None => ("steps", "steps times restarts"),
+        };
+        let detail = format!("the attack would visit {points} points ({of}): use at most {MOST_POINTS}");
+        return Err(SpecError::new(format!("/spec/attack/{field}"), detail));
     }
     Ok(())
 }
@@ -104,6 +109,7 @@ pub fn parameter_pointer(name: &str) -> String {
         "target mask" => "/target_mask".into(),
         "reference mask" => "/mask".into(),
         "criterion" => "/spec/success".into(),
+        "norm" => "/spec/budget/norm".into(),
         "goal" | "loss" | "protocol" => format!("/spec/{name}"),
         _ => format!("/spec/attack/{name}"),
     }

@@ -51,6 +51,16 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         Some("apgd") => fit(parameters, ATTACK).map(AttackSpec::Apgd),
         Some("padam") => fit(parameters, ATTACK).map(AttackSpec::Padam),
         Some("strongest") => fit(parameters, ATTACK).map(AttackSpec::Strongest),
+        Some("square") => fit(parameters, ATTACK).map(AttackSpec::Square),
+        Some("square_mask") => fit(parameters, ATTACK).map(AttackSpec::SquareMask),
+        Some("nes") => fit(parameters, ATTACK).map(AttackSpec::Nes),
+        Some("spsa") => fit(parameters, ATTACK).map(AttackSpec::Spsa),
+        Some("noise") => fit(parameters, ATTACK).map(AttackSpec::Noise),
+        Some("smallest_epsilon") => fit(parameters, ATTACK).map(AttackSpec::SmallestEpsilon),
+        Some("dag") => fit(parameters, ATTACK).map(AttackSpec::Dag),
+        Some("cw") => fit(parameters, ATTACK).map(AttackSpec::Cw),
+        Some("boundary") => fit(parameters, ATTACK).map(AttackSpec::Boundary),
+        Some("dct") => fit(parameters, ATTACK).map(AttackSpec::Dct),
         _ => Err(SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", ")))),
     }
 }

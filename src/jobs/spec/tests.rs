@@ -98,6 +98,14 @@ fn a_value_that_makes_no_sense_is_pointed_at() {
         (json!({"attack": {"method": "strongest", "losses": []}}), "/spec/attack/losses", "at least one"),
         (json!({"attack": {"method": "strongest", "steps": 4000}}), "/spec/attack/steps", "12009"),
         (json!({"loss": "bce", "protocol": "corrected"}), "/spec/loss", "fixes the loss"),
+        (json!({"attack": {"method": "square", "queries": 20_000}}), "/spec/attack/queries", "one for each question"),
+        (json!({"attack": {"method": "nes", "queries": 3}}), "/spec/attack/queries", "at least four times"),
+        (json!({"attack": {"method": "cw"}}), "/spec/budget/norm", "l2 only"),
+        (
+            json!({"attack": {"method": "square"}, "budget": {"norm": "l2", "epsilon": {"value": 8, "unit": "pixel255"}}}),
+            "/spec/budget/norm",
+            "linf only",
+        ),
         (
             json!({"budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "unit01"}}}),
             "/spec/budget/epsilon",
