@@ -16,6 +16,7 @@
 //! attack                  one file per attack, and the harness all of them share
 //! engine                  the thread that owns the model and batches the questions
 //! oracle                  what an attack may ask about an image
+//! corruption, phantom     what happens to pictures by nature; pictures that are made up
 //! model                   CLIPSeg and what the rest of the system may know of it
 //! loss, metric, imaging   losses on logits, scores of masks and images, files and pixels
 //! nn                      differentiable layers and their kernels
@@ -28,6 +29,8 @@ pub mod attack;
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod corruption;
+mod drawing;
 pub mod engine;
 pub mod evaluation;
 pub mod imaging;

@@ -63,7 +63,7 @@ fn every_sample_is_segmented_and_loses_its_mask() -> Result<()> {
         assert!(dsc(&pgd.clean) > 0.7, "{of:?}: clean DSC {}", dsc(&pgd.clean));
         assert!(dsc(&fgsm.adversarial_file) < dsc(&fgsm.clean), "{of:?}: FGSM has no effect");
         assert!(dsc(&pgd.adversarial_file) < dsc(&fgsm.adversarial_file), "{of:?}: PGD is weaker than FGSM");
-        assert!(pgd.within_budget && pgd.perturbation.linf_levels <= 8);
+        assert!(pgd.within_budget == Some(true) && pgd.perturbation.linf_levels <= 8);
     }
     Ok(())
 }

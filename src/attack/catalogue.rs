@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::schema::Parameters;
-use super::{Fgsm, Norm, Pgd};
+use super::{Corruption, Fgsm, Norm, Pgd};
 
 /// A method and what it needs.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -24,7 +24,7 @@ pub struct Method {
     pub paper: Paper,
     /// What the attacker has to know.
     pub threat_model: ThreatModel,
-    /// The norms in which its budget can be given.
+    /// The norms in which its budget can be given; none if it has no budget.
     #[schema(value_type = Vec<Norm>)]
     pub norms: &'static [Norm],
     /// JSON Schema (2020-12) of its parameters, without `method`.
@@ -55,11 +55,13 @@ pub struct Paper {
 pub enum ThreatModel {
     /// Its weights: the attack follows gradients.
     WhiteBox,
+    /// Nothing: there is no attacker.
+    Natural,
 }
 
 /// All methods, the quickest first.
 pub fn methods() -> Vec<Method> {
-    let [fgsm, pgd] = parameters();
+    let [fgsm, pgd, corruption] = parameters();
     vec![
         Method {
             method: fgsm.method,
@@ -87,12 +89,26 @@ pub fn methods() -> Vec<Method> {
             parameters: pgd.self_contained(),
             steps_cost: "restarts * (steps + 1)",
         },
+        Method {
+            method: corruption.method,
+            title: "Natural corruptions: noise, blur, artefacts of the modality; the worst of a group",
+            paper: Paper {
+                title: "Hendrycks, Dietterich: Benchmarking Neural Network Robustness to Common Corruptions and \
+                        Perturbations (2019)",
+                arxiv: "1903.12261",
+            },
+            threat_model: ThreatModel::Natural,
+            norms: &[],
+            defaults: corruption.defaults.clone(),
+            parameters: corruption.self_contained(),
+            steps_cost: "number of kinds in the group, or 1",
+        },
     ]
 }
 
 /// The parameters of each method, in the order of [`methods`].
-pub(super) fn parameters() -> [Parameters; 2] {
-    [Parameters::of::<Fgsm>("fgsm"), Parameters::of::<Pgd>("pgd")]
+pub(super) fn parameters() -> [Parameters; 3] {
+    [Parameters::of::<Fgsm>("fgsm"), Parameters::of::<Pgd>("pgd"), Parameters::of::<Corruption>("corruption")]
 }
 
 /// The schema of a method's name.

@@ -4,6 +4,7 @@
 //! random numbers, the best point and the 8-bit file; a [`Protocol`] names a frozen set of choices.
 
 pub mod catalogue;
+mod corruption;
 mod fgsm;
 mod goal;
 pub mod harness;
@@ -13,6 +14,7 @@ mod schema;
 
 use serde::{Deserialize, Serialize};
 
+pub use corruption::Corruption;
 pub use fgsm::Fgsm;
 pub use goal::{Aim, Goal};
 pub use harness::budget::{Budget, BudgetError, Echo, Epsilon, Norm, Unit};
@@ -21,7 +23,7 @@ pub use harness::evaluation::Evaluation;
 pub use harness::problem::{Problem, Setup};
 pub use harness::success::{Criterion, Success};
 pub use harness::tracker::{StepRecord, Tracker, Watcher};
-pub use harness::{Outcome, run};
+pub use harness::{Outcome, check_bounds, run};
 pub use pgd::Pgd;
 pub use protocol::{Choices, Protocol};
 
@@ -68,6 +70,11 @@ pub trait Attack {
         Ok(())
     }
 
+    /// Whether the perturbation is bounded by a budget of the request, rather than by the method's own parameters.
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     /// How often to begin anew; the harness keeps the best.
     fn restarts(&self) -> usize {
         1
@@ -96,6 +103,8 @@ pub enum AttackSpec {
     Fgsm(Fgsm),
     /// Many projected steps: [`Pgd`].
     Pgd(Pgd),
+    /// What happens to pictures by nature: [`Corruption`].
+    Corruption(Corruption),
 }
 
 impl AttackSpec {
@@ -104,6 +113,7 @@ impl AttackSpec {
         match self {
             Self::Fgsm(fgsm) => fgsm,
             Self::Pgd(pgd) => pgd,
+            Self::Corruption(corruption) => corruption,
         }
     }
 
@@ -112,6 +122,7 @@ impl AttackSpec {
         match self {
             Self::Fgsm(_) => "fgsm",
             Self::Pgd(_) => "pgd",
+            Self::Corruption(_) => "corruption",
         }
     }
 
@@ -120,6 +131,15 @@ impl AttackSpec {
         match self {
             Self::Fgsm(_) => 2,
             Self::Pgd(pgd) => (pgd.steps as u64).saturating_add(1).saturating_mul(pgd.restarts as u64),
+            Self::Corruption(corruption) => corruption.points() as u64,
+        }
+    }
+
+    /// What tells two attacks of a method apart that have no epsilon: `gaussian_noise 3`.
+    pub fn variant(&self) -> Option<String> {
+        match self {
+            Self::Fgsm(_) | Self::Pgd(_) => None,
+            Self::Corruption(Corruption { kind, severity }) => Some(format!("{kind} {}", severity.level())),
         }
     }
 }

@@ -160,7 +160,7 @@ impl Protocol {
         }
     }
 
-    /// Checks that an attack does not depart from a frozen protocol; FGSM never does.
+    /// Checks that an attack does not depart from a frozen protocol; only PGD can.
     ///
     /// # Errors
     /// [`AttackError::Parameter`] if the parameters of the attack are not the protocol's.
@@ -173,7 +173,7 @@ impl Protocol {
                     rule: "it fixes steps, alpha, random_start and restarts: leave them out, or use default",
                 })
             }
-            AttackSpec::Pgd(_) | AttackSpec::Fgsm(_) => Ok(()),
+            AttackSpec::Pgd(_) | AttackSpec::Fgsm(_) | AttackSpec::Corruption(_) => Ok(()),
         }
     }
 }

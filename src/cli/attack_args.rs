@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
+use super::corruption_args::CorruptionArgs;
 use crate::attack::{AttackSpec, Budget, Epsilon, Fgsm, Norm, Protocol, Unit};
 use crate::loss::Loss;
 
@@ -37,6 +38,8 @@ pub struct AttackArgs {
     /// Seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    #[command(flatten)]
+    pub corruption: CorruptionArgs,
 }
 
 /// An attack method.
@@ -46,6 +49,8 @@ pub enum Method {
     Pgd,
     /// One step (Goodfellow et al. 2015).
     Fgsm,
+    /// What happens to pictures by nature: see --kind and --severity; it has no epsilon.
+    Corruption,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -119,6 +124,7 @@ impl AttackArgs {
                 }
                 AttackSpec::Pgd(pgd)
             }
+            Method::Corruption => self.corruption.one()?,
         };
         spec.attack().check()?;
         self.protocol.check(&spec)?;

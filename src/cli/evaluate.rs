@@ -35,7 +35,7 @@ pub struct EvaluateArgs {
     /// Attack methods; `none` alone segments the clean images only.
     #[arg(long, value_enum, default_values = ["fgsm", "pgd"])]
     method: Vec<MethodOrNone>,
-    /// Epsilons, separated by commas, in --unit.
+    /// Epsilons of the methods that have a budget, separated by commas, in --unit.
     #[arg(long, value_delimiter = ',', default_values_t = [1., 2., 4., 8.])]
     epsilon: Vec<f64>,
     #[command(flatten)]
@@ -66,6 +66,8 @@ enum MethodOrNone {
     Fgsm,
     /// Many projected steps.
     Pgd,
+    /// Natural corruptions: every --kind at every --severity.
+    Corruption,
 }
 
 /// What `summary.json` holds.
@@ -134,20 +136,29 @@ impl EvaluateArgs {
                 MethodOrNone::None => {}
                 MethodOrNone::Fgsm => methods.push(Method::Fgsm),
                 MethodOrNone::Pgd => methods.push(Method::Pgd),
+                MethodOrNone::Corruption => methods.push(Method::Corruption),
             }
         }
         methods.dedup();
         if !methods.contains(&Method::Pgd) {
             self.attack.refuse_pgd_flags()?;
         }
+        if !methods.contains(&Method::Corruption) {
+            self.attack.corruption.refuse()?;
+        }
         let mut attacks = vec![];
         for method in methods {
+            if method == Method::Corruption {
+                let all = self.attack.corruption.all();
+                attacks.extend(all.into_iter().map(|attack| Planned { attack, budget: None, epsilon: None }));
+                continue;
+            }
             let attack = self.attack.spec(method)?;
             for epsilon in &self.epsilon {
                 attacks.push(Planned {
                     attack: attack.clone(),
-                    budget: self.attack.budget(*epsilon)?,
-                    epsilon: *epsilon,
+                    budget: Some(self.attack.budget(*epsilon)?),
+                    epsilon: Some(*epsilon),
                 });
             }
         }

@@ -4,6 +4,7 @@ mod attack;
 mod attack_args;
 mod bench;
 mod config;
+mod corruption_args;
 mod doctor;
 mod evaluate;
 mod failure;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
+use super::aggregate::CLEAN;
 use super::{AttackRequest, Control, RunError, Threat, run_attack, segment};
 use crate::attack::protocol::Resolution;
 use crate::attack::{AttackSpec, Budget, Protocol, StepRecord};
@@ -53,10 +54,10 @@ pub struct Grid {
 pub struct Planned {
     /// The method.
     pub attack: AttackSpec,
-    /// The budget.
-    pub budget: Budget,
+    /// The budget, for a method that has one.
+    pub budget: Option<Budget>,
     /// Its epsilon as it was given.
-    pub epsilon: f64,
+    pub epsilon: Option<f64>,
 }
 
 /// What came of one image under one attack, or without any.
@@ -68,7 +69,10 @@ pub struct GridRow {
     pub image: String,
     /// The method; `none` for the clean image.
     pub method: &'static str,
-    /// The epsilon, in the unit it was given in; `None` for the clean image.
+    /// What tells attacks of one method apart that have no epsilon, such as `gaussian_noise 3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// The epsilon, in the unit it was given in; `None` for the clean image and a method that has no budget.
     pub epsilon: Option<f64>,
     /// The scores, or why there are none.
     pub scores: Result<RowScores, String>,
@@ -132,8 +136,9 @@ fn row(engine: &Engine, case: &Case, grid: &Grid, planned: Option<&Planned>) -> 
     GridRow {
         set: case.set.clone(),
         image: case.name.clone(),
-        method: planned.map_or("none", |p| p.attack.method()),
-        epsilon: planned.map(|p| p.epsilon),
+        method: planned.map_or(CLEAN, |p| p.attack.method()),
+        variant: planned.and_then(|p| p.attack.variant()),
+        epsilon: planned.and_then(|p| p.epsilon),
         scores: scores.map_err(|error| error.to_string()),
     }
 }

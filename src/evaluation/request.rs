@@ -30,8 +30,8 @@ pub struct AttackRequest {
 /// What the attacker may do and wants.
 #[derive(Debug, Clone)]
 pub struct Threat {
-    /// How far the image may be changed.
-    pub budget: Budget,
+    /// How far the image may be changed; `None` for a method that has no budget.
+    pub budget: Option<Budget>,
     /// The wrong answer that counts.
     pub goal: Goal,
     /// The pixels that may change; all if `None`.
@@ -41,9 +41,9 @@ pub struct Threat {
 }
 
 impl Threat {
-    /// Any damage within a budget, anywhere in the image.
-    pub fn untargeted(budget: Budget) -> Self {
-        Self { budget, goal: Goal::Untargeted, region: None, criterion: None }
+    /// Any damage within a budget if the method has one, anywhere in the image.
+    pub fn untargeted(budget: impl Into<Option<Budget>>) -> Self {
+        Self { budget: budget.into(), goal: Goal::Untargeted, region: None, criterion: None }
     }
 }
 

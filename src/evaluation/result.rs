@@ -32,8 +32,14 @@ pub struct AttackResult {
     pub reference: Reference,
     /// Whether the attack succeeded, judged on the file.
     pub success: Success,
-    /// Whether the file keeps the budget and the allowed region.
-    pub within_budget: bool,
+    /// Whether the file keeps the budget and the allowed region; null for a method that has no budget.
+    #[schema(required)]
+    pub within_budget: Option<bool>,
+    /// What was tried at the point that the result comes from, by a method that tries things that have names: the kind of
+    /// corruption that was worst.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub worst: Option<String>,
     /// The prediction on the clean image.
     pub clean: Scored,
     /// The prediction on the clean image after the file format's round trip, if that changes the image.
@@ -75,8 +81,9 @@ pub struct Asked {
     pub goal: &'static str,
     /// When the attack counts as successful.
     pub criterion: Criterion,
-    /// The budget in all units.
-    pub budget: Echo,
+    /// The budget in all units; null for a method that has no budget.
+    #[schema(required)]
+    pub budget: Option<Echo>,
     /// Number of pixels that were allowed to change; all if `null`.
     pub allowed_pixels: Option<usize>,
     /// Seed of all random numbers.

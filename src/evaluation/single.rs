@@ -159,9 +159,9 @@ struct Measured {
 
 impl Measured {
     fn new(problem: Problem, outcome: Outcome, kind: Reference) -> Result<Self, ImagingError> {
-        let full = match outcome.budget.norm {
-            Norm::Linf => Some(outcome.budget.pixel255 as f32),
-            Norm::L2 => None,
+        let full = match &outcome.budget {
+            Some(budget) if budget.norm == Norm::Linf => Some(budget.pixel255 as f32),
+            Some(_) | None => None,
         };
         let perturbation = perturbation::draw(&problem.setup().image, &outcome.file.image, full)?;
         Ok(Self { problem, outcome, kind, perturbation })
@@ -190,6 +190,7 @@ impl Measured {
             reference: self.kind,
             success: outcome.success,
             within_budget: outcome.within_budget,
+            worst: outcome.worst().map(str::to_owned),
             deltas: Deltas::between(&clean.scores, &adversarial_file.scores, &predictions),
             clean,
             clean_reencoded: outcome.clean_reread.as_ref().map(|e| self.scored(e, None)).transpose()?,

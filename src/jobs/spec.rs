@@ -26,8 +26,9 @@ pub struct JobSpec {
     pub prompt: String,
     /// The method and its parameters; what is left out is as the protocol has it.
     pub attack: AttackSpec,
-    /// How far the image may be changed.
-    pub budget: Budget,
+    /// How far the image may be changed; left out for a method that has no budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// The wrong answer that counts.
     #[serde(default)]
     pub goal: GoalName,

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::evaluation::{Estimate, GridRow, SetSummary, Summary, Verdict};
+use crate::evaluation::{AttackSummary, Estimate, GridRow, SetSummary, Summary, Verdict};
 
 /// The header of [`csv`].
-const HEADER: &str = "set,image,method,epsilon,clean_dsc,clean_iou,dsc,iou,linf_levels,success,queries,error\n";
+const HEADER: &str = "set,image,method,variant,epsilon,clean_dsc,clean_iou,dsc,iou,linf_levels,success,queries,error\n";
 
 /// One line for every row (RFC 4180); a value that does not exist is empty.
 pub fn csv(rows: &[GridRow]) -> String {
@@ -17,6 +17,7 @@ pub fn csv(rows: &[GridRow]) -> String {
             quoted(&row.set),
             quoted(&row.image),
             row.method.into(),
+            quoted(row.variant.as_deref().unwrap_or_default()),
             cell(row.epsilon),
             cell(scores.map(|s| s.clean_dsc)),
             cell(scores.map(|s| s.clean_iou)),
@@ -46,8 +47,7 @@ fn quoted(text: &str) -> String {
 pub fn markdown(summary: &Summary, unit: &str) -> String {
     let mut text = String::new();
     let mut head: Vec<String> = ["set", "images", "clean DSC", "clean IoU"].map(String::from).to_vec();
-    let attack = |a: &crate::evaluation::AttackSummary| format!("{} {} {unit}", a.method, a.epsilon);
-    head.extend(summary.all.attacks.iter().map(attack));
+    head.extend(summary.all.attacks.iter().map(|attack| heading(attack, unit)));
     line(&mut text, &head);
     let rule = |column: usize| if column == 0 { "---" } else { "---:" }.to_owned();
     line(&mut text, &(0..head.len()).map(rule).collect::<Vec<_>>());
@@ -83,6 +83,12 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
     text
 }
 
+fn heading(attack: &AttackSummary, unit: &str) -> String {
+    let variant = attack.variant.iter().map(|variant| format!(" {variant}"));
+    let epsilon = attack.epsilon.iter().map(|epsilon| format!(" {epsilon} {unit}"));
+    std::iter::once(attack.method.to_owned()).chain(variant).chain(epsilon).collect()
+}
+
 fn cells(set: &SetSummary, show: fn(Estimate) -> String) -> Vec<String> {
     let or_dash = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".into(), show);
     let iou = set.clean_iou.map_or_else(|| "-".into(), |iou| format!("{iou:.3}"));
@@ -109,6 +115,7 @@ mod tests {
             set: "a".into(),
             image: image.into(),
             method: "none",
+            variant: None,
             epsilon: None,
             scores,
         };
@@ -120,9 +127,9 @@ mod tests {
     fn commas_and_quotes_survive_csv() {
         let text = csv(&rows());
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[1], "a,\"x,1.png\",none,,0.75,0.6,,,,,,");
-        assert_eq!(lines[2], "a,y.png,none,,,,,,,,,\"\"\"cut off\"\", twice\"");
-        assert!(lines.iter().take(2).all(|l| l.replace("\"x,1.png\"", "x").split(',').count() == 12));
+        assert_eq!(lines[1], "a,\"x,1.png\",none,,,0.75,0.6,,,,,,");
+        assert_eq!(lines[2], "a,y.png,none,,,,,,,,,,\"\"\"cut off\"\", twice\"");
+        assert!(lines.iter().take(2).all(|l| l.replace("\"x,1.png\"", "x").split(',').count() == 13));
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn line(text: &mut String, label: &str, cells: &[String; 5]) {
 }
 
 fn perturbation(text: &mut String, result: &AttackResult) {
-    let (p, budget) = (&result.perturbation, &result.request.budget);
+    let p = &result.perturbation;
     let or_dash = |value: Option<f64>, unit| value.map_or_else(|| "-".into(), |v| format!("{v:.3}{unit}"));
     push(
         text,
@@ -61,17 +61,22 @@ fn perturbation(text: &mut String, result: &AttackResult) {
             or_dash(p.ssim, ""),
         ),
     );
-    push(
-        text,
-        format_args!(
-            "budget: {:?} {:.3} of 255 = {:.5} of 1 = {:.4} normalised; {}",
-            budget.norm,
-            budget.pixel255,
-            budget.unit01,
-            budget.normalised,
-            if result.within_budget { "kept by the file" } else { "EXCEEDED by the file" },
-        ),
-    );
+    if let Some(budget) = &result.request.budget {
+        push(
+            text,
+            format_args!(
+                "budget: {:?} {:.3} of 255 = {:.5} of 1 = {:.4} normalised; {}",
+                budget.norm,
+                budget.pixel255,
+                budget.unit01,
+                budget.normalised,
+                if result.within_budget == Some(true) { "kept by the file" } else { "EXCEEDED by the file" },
+            ),
+        );
+    }
+    if let Some(worst) = &result.worst {
+        push(text, format_args!("worst of what was tried: {worst}"));
+    }
     let verdict = if result.success.met { "succeeded" } else { "did not succeed" };
     let queries = result.queries.loss + result.queries.gradient + result.queries.logits;
     push(text, format_args!("attack {verdict} ({}), {queries} queries", criterion(result)));

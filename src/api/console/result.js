@@ -22,7 +22,8 @@ export function verdict(job) {
   const basis = [
     `Criterion: ${criterionWords(success.criterion)}`,
     reference === "given" ? "reference: the mask that was given" : "reference: the model's own clean prediction",
-    within ? "the file keeps the budget" : "the file does not keep the budget",
+    ...(within === null ? [] : [within ? "the file keeps the budget" : "the file does not keep the budget"]),
+    ...(job.result.worst ? [`the worst of what was tried: ${job.result.worst}`] : []),
   ];
   const targeted = "dsc_to_target_at_least" in success.criterion;
   const [measure, key] = targeted ? ["DSC to the target", "dsc_to_target"] : ["DSC", "dsc"];
@@ -45,7 +46,7 @@ export function findings(job, onError) {
   const { result } = job;
   const { request, queries } = result;
   const facts = [
-    ["Budget", `${inAllUnits(request.budget)}, ${request.budget.norm === "linf" ? "L∞" : "L2"}`],
+    ["Budget", budget(request.budget)],
     ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${request.goal}, seed ${request.seed}`],
     ["Queries", `${queries.gradient} gradients, ${queries.loss} losses, ${queries.logits} predictions`],
     ["Best point", best(result.adversarial_file.at)],
@@ -66,6 +67,10 @@ export function findings(job, onError) {
       ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
     ),
   );
+}
+
+function budget(given) {
+  return given ? `${inAllUnits(given)}, ${given.norm === "linf" ? "L∞" : "L2"}` : "none: the method decides";
 }
 
 function best(at) {

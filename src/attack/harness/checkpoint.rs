@@ -119,8 +119,9 @@ mod tests {
             loss: 0.1,
             dsc: 1. / 3.,
             target_dsc: None,
-            budget_used: 0.7,
+            budget_used: Some(0.7),
             zero_gradient_share: Some(0.25),
+            tried: None,
         };
         let at = At { restart: 0, step: 0 };
         let numbers = Numbers {

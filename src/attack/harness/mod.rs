@@ -23,7 +23,7 @@ pub mod tracker;
 
 use std::cell::Cell;
 
-use super::{AttackError, AttackSpec, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
+use super::{AttackError, AttackSpec, Budget, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
 use crate::oracle::{Oracle, OracleError};
 use queries::{Counting, Queries};
 use saved::{Saved, round_trip};
@@ -41,10 +41,11 @@ pub struct Outcome {
     pub float: Visited,
     /// The adversarial image as a file.
     pub file: Saved,
-    /// Whether `file` is within the budget and the region; a lossy file format may leave both.
-    pub within_budget: bool,
-    /// The budget in all units.
-    pub budget: Echo,
+    /// Whether `file` is within the budget and the region; a lossy file format may leave both. `None` for a method
+    /// that has no budget.
+    pub within_budget: Option<bool>,
+    /// The budget in all units, if there is one.
+    pub budget: Option<Echo>,
     /// Every visited point.
     pub records: Vec<StepRecord>,
     /// How often the attack began anew.
@@ -76,6 +77,7 @@ pub fn run(
     let attack = spec.attack();
     attack.check()?;
     let setup = problem.setup();
+    check_bounds(spec, setup.budget)?;
     let clean = problem.evaluate(&setup.image, oracle)?;
     let (_, reread) = round_trip(&setup.image, problem.container())?;
     let clean_reread = if reread == setup.image { None } else { Some(problem.evaluate(&reread, oracle)?) };
@@ -101,9 +103,9 @@ pub fn run(
         clean,
         clean_reread,
         float: Visited { x: problem.to_unit01(&best.x)?, ..best },
-        within_budget: problem.lattice().admits(&setup.image, &file.image),
+        within_budget: setup.budget.map(|_| problem.lattice().admits(&setup.image, &file.image)),
         file,
-        budget: setup.budget.echo(&setup.preprocess.std),
+        budget: setup.budget.map(|budget| budget.echo(&setup.preprocess.std)),
         records,
         restarts: attack.restarts(),
         queries: queries.get(),
@@ -111,4 +113,29 @@ pub fn run(
     };
     outcome.notes.extend(notes::on(problem, &outcome));
     Ok(outcome)
+}
+
+/// Refuses a method that needs a budget and has none, and one that has none and was given one.
+///
+/// # Errors
+/// [`AttackError::Parameter`] with the name `budget`.
+pub fn check_bounds(spec: &AttackSpec, budget: Option<Budget>) -> Result<(), AttackError> {
+    let rule = match (spec.attack().is_bounded(), budget.is_some()) {
+        (true, false) => "this method needs a budget: say how far the image may be changed",
+        (false, true) => "this method has no budget: leave it out, sizes are reported all the same",
+        (true, true) | (false, false) => return Ok(()),
+    };
+    let value = if budget.is_some() { "given" } else { "missing" };
+    Err(AttackError::Parameter { name: "budget", value: value.into(), rule })
+}
+
+impl Outcome {
+    /// What was tried at the point that the file comes from, if the method tries things that have names.
+    pub fn worst(&self) -> Option<&str> {
+        let point = self
+            .records
+            .iter()
+            .find(|record| (record.restart, record.step) == (self.file.at.restart, self.file.at.step));
+        point?.tried.as_deref()
+    }
 }

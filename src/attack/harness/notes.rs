@@ -11,10 +11,10 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Vec<String> {
     let mut notes = vec![];
     let clamped = problem.setup().choices.clamp == Clamp::EveryStep;
     if clamped && problem.lattice().is_a_point() {
-        let levels = outcome.budget.pixel255;
+        let levels = problem.lattice().levels;
         notes.push(format!("epsilon is {levels:.2} of 255 levels, less than one: no 8-bit file can be changed"));
     }
-    if !outcome.within_budget {
+    if !problem.lattice().admits(&problem.setup().image, &outcome.file.image) {
         notes.push("rounding or the file format carried the saved image out of the budget or the region".into());
     }
     if outcome.clean_reread.is_some() {

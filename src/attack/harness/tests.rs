@@ -9,9 +9,10 @@ use super::{Outcome, run};
 use crate::attack::Checkpoint;
 use crate::attack::protocol::SaveAs;
 use crate::attack::{
-    AttackError, AttackSpec, Budget, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup, StepRecord,
-    Unit, Watcher,
+    AttackError, AttackSpec, Budget, Corruption, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup,
+    StepRecord, Unit, Watcher,
 };
+use crate::corruption::{Group, Kind, Kinds, Severity};
 use crate::imaging::{Container, Limits, Mask, decode};
 use crate::metric::PerturbationScores;
 use crate::oracle::OracleError;
@@ -77,13 +78,13 @@ proptest! {
         setup.seed = seed;
         let outcome = attack(&pgd(), setup.clone()).unwrap();
         // A value in [0, 1] has 24 bits: 6e-8 of full scale is 2e-5 levels.
-        prop_assert!(outcome.records.iter().all(|record| record.budget_used * levels <= levels + 1e-4));
+        prop_assert!(outcome.records.iter().all(|record| record.budget_used.unwrap() * levels <= levels + 1e-4));
         let scores = PerturbationScores::between(&setup.image, &outcome.file.image).unwrap();
         match norm {
             Norm::Linf => prop_assert!(f64::from(scores.linf_levels) <= (levels + 1e-4).floor()),
             Norm::L2 => prop_assert!(scores.l2_levels <= levels + 1e-4),
         }
-        prop_assert!(outcome.within_budget);
+        prop_assert_eq!(outcome.within_budget, Some(true));
         let clean = setup.image.to_tensor(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         for (entry, (before, after)) in clean.iter().zip(values(&outcome)).enumerate() {
             let pixel = entry % (width * height);
@@ -100,7 +101,7 @@ fn pgd_breaks_the_toy_and_reports_what_it_did() {
         assert_eq!(outcome.clean.dsc, 1.);
         assert!(outcome.success.met && outcome.file.evaluation.dsc < 0.5, "{norm:?}: {}", outcome.file.evaluation.dsc);
         let last = outcome.records.last().unwrap();
-        assert!(last.budget_used > 0.95 && last.zero_gradient_share.is_none());
+        assert!(last.budget_used.unwrap() > 0.95 && last.zero_gradient_share.is_none());
         assert_eq!(outcome.records.len(), 9);
         assert_eq!(outcome.queries.gradient, 8);
         assert_eq!(outcome.notes, Vec::<String>::new());
@@ -204,7 +205,7 @@ fn the_paper_is_not_clamped_and_takes_the_last_iterate() {
     assert_eq!((outcome.float.at, outcome.file.at.step), (outcome.file.at, 40));
     assert!(outcome.notes.iter().any(|note| note.contains("63 % of epsilon")), "{:?}", outcome.notes);
     // 40 steps of 2/255 in units of the red channel's standard deviation.
-    let used = outcome.records.last().unwrap().budget_used * 0.5;
+    let used = outcome.records.last().unwrap().budget_used.unwrap() * 0.5;
     assert!((used - 80. / 255.).abs() < 1e-4, "{used}");
 
     let elsewhere = Setup { preprocess: toy::preprocess(8, 8), ..setup };
@@ -217,7 +218,7 @@ fn a_file_format_that_loses_levels_is_reported() {
     let mut setup = setup(16, 12, budget(Norm::Linf, 2., Unit::Pixel255));
     (setup.original, setup.choices.container) = (Container::Jpeg, SaveAs::AsOriginal);
     let outcome = attack(&pgd(), setup).unwrap();
-    assert!(outcome.clean_reread.is_some() && !outcome.within_budget);
+    assert!(outcome.clean_reread.is_some() && outcome.within_budget == Some(false));
     assert_eq!(outcome.file.container, Container::Jpeg);
     assert_eq!(decode::decode(&outcome.file.bytes, &Limits::default()).unwrap().image, outcome.file.image);
     assert!(outcome.notes.iter().any(|note| note.contains("out of the budget")));
@@ -252,7 +253,7 @@ fn odd_sizes_and_references_work() {
             let mut setup = setup(width, height, budget(Norm::L2, 30., Unit::Pixel255));
             setup.reference = Mask::from_fn(width, height, |_, _| everything);
             let outcome = attack(&pgd(), setup).unwrap();
-            assert!(outcome.within_budget && outcome.file.evaluation.dsc <= outcome.clean.dsc);
+            assert!(outcome.within_budget == Some(true) && outcome.file.evaluation.dsc <= outcome.clean.dsc);
         }
     }
 }
@@ -289,4 +290,64 @@ fn requests_that_make_no_sense_are_refused() {
     assert!(refused(pgd(), Setup { region: Some(nothing), ..good() }).contains("at least one pixel"));
     let confused = budget(Norm::Linf, 8., Unit::Unit01);
     assert!(refused(pgd(), Setup { budget: confused, ..good() }).contains("did you mean pixel255?"));
+}
+
+fn natural(kind: Kinds, severity: Severity) -> AttackSpec {
+    AttackSpec::Corruption(Corruption { kind, severity })
+}
+
+/// The setup of a method that has no budget.
+fn unbounded(width: usize, height: usize) -> Setup {
+    let image = toy::image(width, height, 5);
+    let reference = toy::mask(&image);
+    Setup::new(image, reference, None, toy::preprocess(width, height))
+}
+
+#[test]
+fn the_worst_kind_of_a_group_is_kept_and_named() {
+    let group = Kinds::Group(Group::Dermoscopy);
+    let outcome = attack(&natural(group, Severity::ALL[4]), unbounded(16, 12)).unwrap();
+    let names: Vec<_> = outcome.records.iter().map(|record| record.tried.as_deref().unwrap()).collect();
+    assert_eq!(names, group.members().iter().map(|kind| kind.name()).collect::<Vec<_>>());
+    let lowest = outcome.records.iter().map(|record| record.dsc).fold(1., f64::min);
+    assert!(outcome.file.evaluation.dsc == lowest && lowest < outcome.clean.dsc);
+    let worst = outcome.worst().unwrap();
+    assert_eq!(outcome.records[outcome.file.at.step].tried.as_deref(), Some(worst));
+    assert_eq!((outcome.within_budget, outcome.budget), (None, None));
+    assert!(outcome.records.iter().all(|record| record.budget_used.is_none() && record.zero_gradient_share.is_none()));
+
+    let alone = attack(&natural(worst.parse().unwrap(), Severity::ALL[4]), unbounded(16, 12)).unwrap();
+    assert_eq!(alone.file.bytes, outcome.file.bytes, "a kind draws the same numbers alone and in a group");
+}
+
+#[test]
+fn a_corruption_keeps_to_the_region_and_to_the_protocol() {
+    let kind = Kinds::One(Kind::GaussianNoise);
+    let region = Mask::from_fn(16, 12, |x, _| x < 8);
+    let within = |protocol: Protocol| {
+        let choices = protocol.choices();
+        let setup = Setup { region: Some(region.clone()), choices, ..unbounded(16, 12) };
+        let clean = setup.image.clone();
+        (attack(&natural(kind, Severity::ALL[2]), setup).unwrap().file.image, clean)
+    };
+    let (image, clean) = within(Protocol::Default);
+    for (x, y) in (0..12).flat_map(|y| (0..16).map(move |x| (x, y))) {
+        assert!(region.get(x, y) || image.pixel(x, y) == clean.pixel(x, y));
+    }
+    assert_ne!(image, clean);
+    // in normalised values a level is not a power of two: still the same picture
+    assert_eq!(within(Protocol::Paper250502971).0, image);
+}
+
+#[test]
+fn a_budget_is_asked_for_by_those_who_have_one() {
+    let with = budget(Norm::Linf, 8., Unit::Pixel255);
+    let refusal = |spec: &AttackSpec, setup| match attack(spec, setup) {
+        Err(AttackError::Parameter { name, rule, .. }) => (name, rule),
+        other => panic!("{other:?}"),
+    };
+    let none = refusal(&pgd(), unbounded(4, 4));
+    assert!(none.0 == "budget" && none.1.contains("needs a budget"));
+    let superfluous = refusal(&natural(Kinds::default(), Severity::default()), setup(4, 4, with));
+    assert!(superfluous.0 == "budget" && superfluous.1.contains("leave it out"));
 }

@@ -28,10 +28,15 @@ pub struct StepRecord {
     pub dsc: f64,
     /// DSC against the target of a targeted attack.
     pub target_dsc: Option<f64>,
-    /// The perturbation as a share of the budget, in the budget's norm; 0 for a budget of 0.
-    pub budget_used: f64,
+    /// The perturbation as a share of the budget, in the budget's norm; 0 for a budget of 0, `None` without a budget.
+    #[schema(required)]
+    pub budget_used: Option<f64>,
     /// The share of entries within the region whose gradient is exactly 0, if a gradient was asked for.
     pub zero_gradient_share: Option<f64>,
+    /// What was tried here, by a method that tries things that have names: a kind of corruption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub tried: Option<String>,
 }
 
 /// Where a result came from.
@@ -175,7 +180,7 @@ impl<'a> Tracker<'a> {
             return Err(OracleError::Gradient(shape).into());
         }
         let evaluation = self.problem.score(answer.loss, &answer.logits)?;
-        self.record(x, evaluation, Some(&answer.gradient), Iterate::Best)
+        self.record(x, evaluation, Some(&answer.gradient), (Iterate::Best, None))
     }
 
     /// Asks the oracle about the last point of a restart and records it.
@@ -185,7 +190,17 @@ impl<'a> Tracker<'a> {
     pub fn finish(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
         let (loss, logits) = oracle.loss(x)?;
         let evaluation = self.problem.score(loss, &logits)?;
-        self.record(x, evaluation, None, Iterate::Last)
+        self.record(x, evaluation, None, (Iterate::Last, None))
+    }
+
+    /// As [`Self::finish`], for a point that has a name and counts by itself: of several, the best is kept.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn try_out(&mut self, name: &str, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
+        let (loss, logits) = oracle.loss(x)?;
+        let evaluation = self.problem.score(loss, &logits)?;
+        self.record(x, evaluation, None, (Iterate::Last, Some(name)))
     }
 
     fn record(
@@ -193,7 +208,7 @@ impl<'a> Tracker<'a> {
         x: &Tensor,
         evaluation: Evaluation,
         gradient: Option<&Tensor>,
-        kind: Iterate,
+        (kind, tried): (Iterate, Option<&str>),
     ) -> Result<(), AttackError> {
         let Measured { distance, zero_gradient_share } = measure(self.problem.ball(), x, gradient)?;
         let radius = self.problem.ball().radius();
@@ -203,8 +218,9 @@ impl<'a> Tracker<'a> {
             loss: evaluation.loss,
             dsc: evaluation.dsc,
             target_dsc: evaluation.target_dsc,
-            budget_used: if radius > 0. { distance / radius } else { 0. },
+            budget_used: radius.is_finite().then(|| if radius > 0. { distance / radius } else { 0. }),
             zero_gradient_share,
+            tried: tried.map(str::to_owned),
         };
         self.watcher.visited(&record);
         self.records.push(record);

@@ -1,7 +1,7 @@
 //! Whether a spec makes sense by itself.
 
 use super::{GoalName, JobSpec, SpecError};
-use crate::attack::{AttackError, Unit};
+use crate::attack::{AttackError, Norm, Unit, check_bounds};
 
 /// Most points that the attack of one job may visit: a job that runs for days would outlive every deploy.
 pub const MOST_POINTS: u64 = 10_000;
@@ -63,11 +63,13 @@ fn attack(spec: &JobSpec) -> Result<(), SpecError> {
 
 /// The part that needs no model: in normalised units, the full scale is the model's.
 fn budget(spec: &JobSpec) -> Result<(), SpecError> {
-    let per_pixel = spec.budget.norm == crate::attack::Norm::Linf;
-    if !per_pixel || spec.budget.epsilon.unit() == Unit::Normalised {
-        return Ok(());
+    check_bounds(&spec.attack, spec.budget).map_err(blame)?;
+    match spec.budget {
+        Some(budget) if budget.norm == Norm::Linf && budget.epsilon.unit() != Unit::Normalised => {
+            budget.check(1, &[1.; 3]).map_err(|error| SpecError::new("/spec/budget/epsilon", error))
+        }
+        Some(_) | None => Ok(()),
     }
-    spec.budget.check(1, &[1.; 3]).map_err(|error| SpecError::new("/spec/budget/epsilon", error))
 }
 
 fn labels(spec: &JobSpec) -> Result<(), SpecError> {
@@ -104,7 +106,7 @@ pub fn parameter_pointer(name: &str) -> String {
         "target mask" => "/target_mask".into(),
         "reference mask" => "/mask".into(),
         "criterion" => "/spec/success".into(),
-        "goal" | "loss" | "protocol" => format!("/spec/{name}"),
+        "budget" | "goal" | "loss" | "protocol" => format!("/spec/{name}"),
         _ => format!("/spec/attack/{name}"),
     }
 }

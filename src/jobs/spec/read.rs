@@ -40,7 +40,8 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
             let defaults = serde_json::to_value(protocol.choices().pgd()).expect("parameters are plain JSON");
             fit(Value::Object(completed(parameters, defaults)), ATTACK).map(AttackSpec::Pgd)
         }
-        _ => Err(SpecError::new(format!("{ATTACK}/method"), "use fgsm or pgd")),
+        Some("corruption") => fit(Value::Object(parameters), ATTACK).map(AttackSpec::Corruption),
+        _ => Err(SpecError::new(format!("{ATTACK}/method"), "use fgsm, pgd or corruption")),
     }
 }
 

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::attack::{Fgsm, Pgd};
+use crate::attack::{Corruption, Fgsm, Pgd};
+use crate::corruption::{Kind, Kinds, Severity};
 
 fn minimal() -> Value {
     json!({"prompt": "polyp", "attack": {"method": "pgd"}, "budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "pixel255"}}})
@@ -32,6 +33,9 @@ fn what_is_left_out_is_the_protocols() {
     let some = with(json!({"attack": {"method": "pgd", "steps": 3}})).unwrap().attack;
     assert_eq!(some, AttackSpec::Pgd(Pgd { steps: 3, ..Pgd::default() }));
     assert_eq!(with(json!({"attack": {"method": "fgsm"}})).unwrap().attack, AttackSpec::Fgsm(Fgsm {}));
+    let corruption = with(json!({"attack": {"method": "corruption", "kind": "hair"}, "budget": null})).unwrap();
+    let wanted = Corruption { kind: Kinds::One(Kind::Hair), severity: Severity::default() };
+    assert_eq!((corruption.attack, corruption.budget), (AttackSpec::Corruption(wanted), None));
 }
 
 #[test]
@@ -85,6 +89,14 @@ fn a_value_that_makes_no_sense_is_pointed_at() {
             json!({"budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "unit01"}}}),
             "/spec/budget/epsilon",
             "did you mean pixel255?",
+        ),
+        (json!({"budget": null}), "/spec/budget", "needs a budget"),
+        (json!({"attack": {"method": "corruption"}}), "/spec/budget", "has no budget"),
+        (json!({"attack": {"method": "corruption", "kind": "fog"}, "budget": null}), "/spec/attack/kind", "hair"),
+        (
+            json!({"attack": {"method": "corruption", "severity": 6}, "budget": null}),
+            "/spec/attack/severity",
+            "1 (mild)",
         ),
         (json!({"success": {"dsc_below": 1.5}}), "/spec/success", "threshold"),
         (json!({"success": {"dsc_to_target_at_least": 0.5}}), "/spec/success", "untargeted"),

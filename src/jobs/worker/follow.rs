@@ -149,7 +149,16 @@ mod tests {
     use super::*;
 
     fn record(dsc: f64, target_dsc: Option<f64>) -> StepRecord {
-        StepRecord { restart: 0, step: 0, loss: 0.5, dsc, target_dsc, budget_used: 1., zero_gradient_share: None }
+        StepRecord {
+            restart: 0,
+            step: 0,
+            loss: 0.5,
+            dsc,
+            target_dsc,
+            budget_used: None,
+            zero_gradient_share: None,
+            tried: None,
+        }
     }
 
     fn best(records: &[(f64, Option<f64>)]) -> Option<f64> {
