@@ -16,7 +16,8 @@
 //! attack                  one file per attack, and the harness all of them share
 //! engine                  the thread that owns the model and batches the questions
 //! oracle                  what an attack may ask about an image
-//! corruption, phantom     what happens to pictures by nature; pictures that are made up
+//! corruption, prompt      what happens to pictures by nature; edits of prompts
+//! phantom                 pictures that are made up
 //! model                   CLIPSeg and what the rest of the system may know of it
 //! loss, metric, imaging   losses on logits, scores of masks and images, files and pixels
 //! nn                      differentiable layers and their kernels
@@ -41,6 +42,7 @@ pub mod model;
 pub mod nn;
 pub mod oracle;
 pub mod phantom;
+pub mod prompt;
 pub mod report;
 pub mod telemetry;
 pub mod tls;

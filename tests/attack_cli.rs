@@ -50,6 +50,13 @@ impl Desk {
         String::from_utf8(output.stderr).unwrap()
     }
 
+    /// Why an attack on the picture is refused, whatever lies in the folder.
+    fn refusal_to(&self, flags: &str) -> String {
+        let output = self.run(&format!("attack --prompt polyp --image image.png {flags}"));
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     fn json(&self, name: &str) -> Value {
         serde_json::from_slice(&std::fs::read(self.path(name)).unwrap()).unwrap()
     }
@@ -239,4 +246,51 @@ fn an_evaluation_without_attacks_is_a_table_of_clean_scores() {
     let images: Vec<&str> = csv.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
     assert_eq!(images, ["endoscopy-0000.png", "endoscopy-0002.png"]);
     assert!(String::from_utf8(output.stdout).unwrap().contains("| endoscopy | 2 |"));
+}
+
+#[test]
+fn a_corruption_has_no_budget_and_a_name() {
+    let desk = Desk::new();
+    let said = desk.attack("--image image.png --mask mask.png --method corruption --kind endoscopy --severity 5");
+    let result = desk.json("out/result.json");
+    assert!(result["within_budget"].is_null() && result["request"]["budget"].is_null());
+    assert!(result["perturbation"]["linf_levels"].as_u64().unwrap() > 0);
+    let worst = result["worst"].as_str().unwrap();
+    assert!(said.contains(&format!("worst of what was tried: {worst}")) && !said.contains("budget"), "{said}");
+    assert!(desk.refusal_to("--method corruption --epsilon 4").contains("has no budget"));
+    assert!(desk.refusal_to("--method pgd --severity 4").contains("belongs to corruption"));
+}
+
+#[test]
+fn an_edited_prompt_leaves_the_image_as_it_is() {
+    let desk = Desk::new();
+    let said = desk.attack("--image image.png --mask mask.png --method prompt --out text");
+    let result = desk.json("text/result.json");
+    assert_eq!(desk.image("text/adversarial.png"), picture().0);
+    assert_eq!(result["perturbation"]["identical"], true);
+    let prompt = result["adversarial_prompt"].as_str().unwrap();
+    assert!(prompt != "polyp" && said.contains(&format!("adversarial prompt: {prompt:?}")), "{said}");
+    let families = result["prompt_sensitivity"]["families"].as_array().unwrap();
+    assert!(families.iter().any(|family| family["family"] == "empty" && family["prompts"] == 1));
+    // the tokenizer folds capitals: the same ids, the same mask
+    let case = families.iter().find(|family| family["family"] == "case").unwrap();
+    assert_eq!(case["lowest_consistency"], 1.);
+    let step = result["steps"].as_array().unwrap().iter().find(|step| step["prompt"]["text"] == prompt).unwrap();
+    assert_eq!(step["dsc"], result["adversarial_file"]["dsc"]);
+}
+
+#[test]
+fn corruptions_and_prompts_are_columns_of_a_table() {
+    let desk = Desk::new();
+    write_folder(Kind::Endoscopy, &desk.path("data"), 0..2, (48, 40)).unwrap();
+    let flags = "--method corruption --method prompt --kind hair,jpeg --severity 1,5 --edits typo";
+    let output = desk.run(&format!("evaluate --data data --out table {flags}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = desk.json("table/summary.json");
+    let attacks = summary["all"]["attacks"].as_array().unwrap();
+    let variants: Vec<_> = attacks.iter().map(|attack| attack["variant"].as_str().unwrap()).collect();
+    assert_eq!(variants, ["hair 1", "hair 5", "jpeg 1", "jpeg 5", "typo"]);
+    assert!(attacks.iter().all(|attack| attack["epsilon"].is_null() && attack["dsc"]["mean"].is_f64()));
+    let text = std::fs::read_to_string(desk.path("table/summary.md")).unwrap();
+    assert!(text.contains("| corruption hair 1 | corruption hair 5 |"), "{text}");
 }

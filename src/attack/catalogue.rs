@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::schema::Parameters;
-use super::{Corruption, Fgsm, Norm, Pgd};
+use super::{Corruption, Fgsm, Norm, Pgd, Prompt};
 
 /// A method and what it needs.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -57,11 +57,13 @@ pub enum ThreatModel {
     WhiteBox,
     /// Nothing: there is no attacker.
     Natural,
+    /// The text alone: the image stays, and the attack asks for masks.
+    Prompt,
 }
 
 /// All methods, the quickest first.
 pub fn methods() -> Vec<Method> {
-    let [fgsm, pgd, corruption] = parameters();
+    let [fgsm, pgd, corruption, prompt] = parameters();
     vec![
         Method {
             method: fgsm.method,
@@ -103,12 +105,30 @@ pub fn methods() -> Vec<Method> {
             parameters: corruption.self_contained(),
             steps_cost: "number of kinds in the group, or 1",
         },
+        Method {
+            method: prompt.method,
+            title: "Prompt edits: typos, synonyms, other structures; the worst, and how much the text matters",
+            paper: Paper {
+                title: "Ribeiro et al.: Beyond Accuracy: Behavioral Testing of NLP Models with CheckList (2020)",
+                arxiv: "2005.04118",
+            },
+            threat_model: ThreatModel::Prompt,
+            norms: &[],
+            defaults: prompt.defaults.clone(),
+            parameters: prompt.self_contained(),
+            steps_cost: "edits of the prompt, and for each further round those of beam texts",
+        },
     ]
 }
 
 /// The parameters of each method, in the order of [`methods`].
-pub(super) fn parameters() -> [Parameters; 3] {
-    [Parameters::of::<Fgsm>("fgsm"), Parameters::of::<Pgd>("pgd"), Parameters::of::<Corruption>("corruption")]
+pub(super) fn parameters() -> [Parameters; 4] {
+    [
+        Parameters::of::<Fgsm>("fgsm"),
+        Parameters::of::<Pgd>("pgd"),
+        Parameters::of::<Corruption>("corruption"),
+        Parameters::of::<Prompt>("prompt"),
+    ]
 }
 
 /// The schema of a method's name.

@@ -9,6 +9,7 @@ mod fgsm;
 mod goal;
 pub mod harness;
 mod pgd;
+mod prompt;
 pub mod protocol;
 mod schema;
 
@@ -25,6 +26,7 @@ pub use harness::success::{Criterion, Success};
 pub use harness::tracker::{StepRecord, Tracker, Watcher};
 pub use harness::{Outcome, check_bounds, run};
 pub use pgd::Pgd;
+pub use prompt::Prompt;
 pub use protocol::{Choices, Protocol};
 
 use crate::imaging::ImagingError;
@@ -105,6 +107,8 @@ pub enum AttackSpec {
     Pgd(Pgd),
     /// What happens to pictures by nature: [`Corruption`].
     Corruption(Corruption),
+    /// The image as it is, the text changed: [`Prompt`].
+    Prompt(Prompt),
 }
 
 impl AttackSpec {
@@ -114,6 +118,7 @@ impl AttackSpec {
             Self::Fgsm(fgsm) => fgsm,
             Self::Pgd(pgd) => pgd,
             Self::Corruption(corruption) => corruption,
+            Self::Prompt(prompt) => prompt,
         }
     }
 
@@ -123,15 +128,17 @@ impl AttackSpec {
             Self::Fgsm(_) => "fgsm",
             Self::Pgd(_) => "pgd",
             Self::Corruption(_) => "corruption",
+            Self::Prompt(_) => "prompt",
         }
     }
 
-    /// Points that the attack visits, restarts included: the unit of progress.
+    /// Points that the attack visits, at most, restarts included: the unit of progress.
     pub fn points(&self) -> u64 {
         match self {
             Self::Fgsm(_) => 2,
             Self::Pgd(pgd) => (pgd.steps as u64).saturating_add(1).saturating_mul(pgd.restarts as u64),
             Self::Corruption(corruption) => corruption.points() as u64,
+            Self::Prompt(prompt) => prompt.points() as u64,
         }
     }
 
@@ -140,6 +147,7 @@ impl AttackSpec {
         match self {
             Self::Fgsm(_) | Self::Pgd(_) => None,
             Self::Corruption(Corruption { kind, severity }) => Some(format!("{kind} {}", severity.level())),
+            Self::Prompt(Prompt { edits, .. }) => Some(edits.to_string()),
         }
     }
 }

@@ -173,7 +173,7 @@ impl Protocol {
                     rule: "it fixes steps, alpha, random_start and restarts: leave them out, or use default",
                 })
             }
-            AttackSpec::Pgd(_) | AttackSpec::Fgsm(_) | AttackSpec::Corruption(_) => Ok(()),
+            AttackSpec::Pgd(_) | AttackSpec::Fgsm(_) | AttackSpec::Corruption(_) | AttackSpec::Prompt(_) => Ok(()),
         }
     }
 }

@@ -145,12 +145,7 @@ impl Inputs {
 
 impl OneImageArgs {
     fn request(&self, inputs: &mut Inputs) -> Result<AttackRequest> {
-        if self.method != Method::Pgd {
-            self.attack.refuse_pgd_flags()?;
-        }
-        if self.method != Method::Corruption {
-            self.attack.corruption.refuse()?;
-        }
+        self.attack.refuse_others(&[self.method])?;
         let attack = self.attack.spec(self.method)?;
         Ok(AttackRequest {
             image: inputs.image(&self.image)?,

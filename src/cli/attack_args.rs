@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::corruption_args::CorruptionArgs;
+use super::prompt_args::PromptArgs;
 use crate::attack::{AttackSpec, Budget, Epsilon, Fgsm, Norm, Protocol, Unit};
 use crate::loss::Loss;
 
@@ -39,7 +40,9 @@ pub struct AttackArgs {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     #[command(flatten)]
-    pub corruption: CorruptionArgs,
+    corruption: CorruptionArgs,
+    #[command(flatten)]
+    prompt: PromptArgs,
 }
 
 /// An attack method.
@@ -51,6 +54,8 @@ pub enum Method {
     Fgsm,
     /// What happens to pictures by nature: see --kind and --severity; it has no epsilon.
     Corruption,
+    /// Edits of the prompt, the image unchanged: see --edits; it has no epsilon.
+    Prompt,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -125,17 +130,42 @@ impl AttackArgs {
                 AttackSpec::Pgd(pgd)
             }
             Method::Corruption => self.corruption.one()?,
+            Method::Prompt => self.prompt.spec(),
         };
         spec.attack().check()?;
         self.protocol.check(&spec)?;
         Ok(spec)
     }
 
-    /// Refuses the flags of PGD where PGD is not used.
+    /// Each of a method's attacks: one, but every kind of corruption at every severity that was asked for.
+    ///
+    /// # Errors
+    /// As [`Self::spec`].
+    pub fn specs(&self, method: Method) -> Result<Vec<AttackSpec>> {
+        match method {
+            Method::Corruption => Ok(self.corruption.all()),
+            Method::Pgd | Method::Fgsm | Method::Prompt => Ok(vec![self.spec(method)?]),
+        }
+    }
+
+    /// Refuses the flags of methods that are not used.
     ///
     /// # Errors
     /// The name of such a flag.
-    pub fn refuse_pgd_flags(&self) -> Result<()> {
+    pub fn refuse_others(&self, used: &[Method]) -> Result<()> {
+        if !used.contains(&Method::Pgd) {
+            self.refuse_pgd_flags()?;
+        }
+        if !used.contains(&Method::Corruption) {
+            self.corruption.refuse()?;
+        }
+        if !used.contains(&Method::Prompt) {
+            self.prompt.refuse()?;
+        }
+        Ok(())
+    }
+
+    fn refuse_pgd_flags(&self) -> Result<()> {
         let given = [
             ("--alpha", self.alpha.is_some()),
             ("--steps", self.steps.is_some()),
@@ -188,7 +218,12 @@ mod tests {
         let refusal = |flags: &str, method| parse(flags).spec(method).unwrap_err().to_string();
         assert!(refusal("--protocol corrected --steps 7", Method::Pgd).contains("fixes steps"));
         assert!(refusal("--steps 0", Method::Pgd).contains("at least one step"));
-        assert!(parse("--restarts 2").refuse_pgd_flags().unwrap_err().to_string().contains("--restarts"));
-        parse("--seed 3").refuse_pgd_flags().unwrap();
+        let others = |flags: &str, used| parse(flags).refuse_others(&[used]);
+        assert!(others("--restarts 2", Method::Fgsm).unwrap_err().to_string().contains("--restarts"));
+        assert!(others("--kind hair", Method::Pgd).unwrap_err().to_string().contains("--kind"));
+        assert!(others("--beam 2", Method::Corruption).unwrap_err().to_string().contains("--beam"));
+        others("--edits typo --beam 2", Method::Prompt).unwrap();
+        others("--seed 3", Method::Fgsm).unwrap();
+        assert!(refusal("--rounds 9", Method::Prompt).contains("use 1 to 4"));
     }
 }

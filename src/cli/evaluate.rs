@@ -68,6 +68,8 @@ enum MethodOrNone {
     Pgd,
     /// Natural corruptions: every --kind at every --severity.
     Corruption,
+    /// Edits of the prompt, the image unchanged.
+    Prompt,
 }
 
 /// What `summary.json` holds.
@@ -137,29 +139,15 @@ impl EvaluateArgs {
                 MethodOrNone::Fgsm => methods.push(Method::Fgsm),
                 MethodOrNone::Pgd => methods.push(Method::Pgd),
                 MethodOrNone::Corruption => methods.push(Method::Corruption),
+                MethodOrNone::Prompt => methods.push(Method::Prompt),
             }
         }
         methods.dedup();
-        if !methods.contains(&Method::Pgd) {
-            self.attack.refuse_pgd_flags()?;
-        }
-        if !methods.contains(&Method::Corruption) {
-            self.attack.corruption.refuse()?;
-        }
+        self.attack.refuse_others(&methods)?;
         let mut attacks = vec![];
         for method in methods {
-            if method == Method::Corruption {
-                let all = self.attack.corruption.all();
-                attacks.extend(all.into_iter().map(|attack| Planned { attack, budget: None, epsilon: None }));
-                continue;
-            }
-            let attack = self.attack.spec(method)?;
-            for epsilon in &self.epsilon {
-                attacks.push(Planned {
-                    attack: attack.clone(),
-                    budget: Some(self.attack.budget(*epsilon)?),
-                    epsilon: Some(*epsilon),
-                });
+            for attack in self.attack.specs(method)? {
+                attacks.extend(self.planned(attack)?);
             }
         }
         Ok(Grid {
@@ -169,6 +157,18 @@ impl EvaluateArgs {
             seed: self.attack.seed,
             jobs: self.jobs,
         })
+    }
+
+    /// The attack at every epsilon, or once if it has no budget.
+    fn planned(&self, attack: AttackSpec) -> Result<Vec<Planned>> {
+        if !attack.attack().is_bounded() {
+            return Ok(vec![Planned { attack, budget: None, epsilon: None }]);
+        }
+        let at = |epsilon: &f64| -> Result<Planned> {
+            let budget = Some(self.attack.budget(*epsilon)?);
+            Ok(Planned { attack: attack.clone(), budget, epsilon: Some(*epsilon) })
+        };
+        self.epsilon.iter().map(at).collect()
     }
 
     fn cases(&self, folder: &Path) -> Result<Vec<Case>> {

@@ -15,6 +15,7 @@ pub mod model_args;
 mod models;
 mod openapi;
 mod phantoms;
+mod prompt_args;
 mod segment;
 mod serve;
 mod settings_args;

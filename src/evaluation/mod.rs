@@ -4,6 +4,7 @@
 //! times many attacks on one engine, and [`Summary`] what they amount to.
 
 mod aggregate;
+mod any_prompt;
 mod checklist;
 mod grid;
 mod request;

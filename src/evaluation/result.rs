@@ -11,6 +11,7 @@ use crate::attack::harness::tracker::At;
 use crate::attack::{AttackSpec, Criterion, Echo, Goal, Protocol, StepRecord, Success};
 use crate::loss::Loss;
 use crate::metric::{Deltas, MaskScores, PerturbationScores};
+use crate::prompt::PromptSensitivity;
 
 /// Version of the layout of `result.json`; raised when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -36,10 +37,18 @@ pub struct AttackResult {
     #[schema(required)]
     pub within_budget: Option<bool>,
     /// What was tried at the point that the result comes from, by a method that tries things that have names: the kind of
-    /// corruption that was worst.
+    /// corruption that was worst, or the family of the prompt's edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub worst: Option<String>,
+    /// The prompt that the attack found; absent for a method that changes the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub adversarial_prompt: Option<String>,
+    /// How much the text matters to the model, if the method tried other prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub prompt_sensitivity: Option<PromptSensitivity>,
     /// The prediction on the clean image.
     pub clean: Scored,
     /// The prediction on the clean image after the file format's round trip, if that changes the image.

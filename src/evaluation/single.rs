@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
+use super::any_prompt::AnyPrompt;
 use super::request::Fitted;
 use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size, goal_name};
 use super::{AttackRequest, RunError};
@@ -64,10 +65,11 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
         seed: request.seed,
         choices,
         original: request.image.container,
+        prompt: request.prompt.clone(),
         ..Setup::new(image, reference, request.threat.budget, engine.input().clone())
     };
     let problem = Problem::new(setup, engine.device())?;
-    let mut row = engine.open(RowSpec {
+    let row = RowSpec {
         conditioning,
         objective: objective(&problem, engine)?,
         space: match problem.setup().choices.space {
@@ -75,9 +77,10 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
             protocol::Space::Normalised => engine::Space::PixelValues,
         },
         cancel: control.cancel,
-    })?;
-    let outcome = run(&request.attack, &problem, &mut row, control.watcher)?;
-    drop(row);
+    };
+    let mut oracle = AnyPrompt::open(engine, row)?;
+    let outcome = run(&request.attack, &problem, &mut oracle, control.watcher)?;
+    drop(oracle);
     let measured = Measured::new(problem, outcome, kind)?;
     Ok(AttackRun { result: measured.result(request, engine.name())?, duration: began.elapsed(), measured })
 }
@@ -190,7 +193,9 @@ impl Measured {
             reference: self.kind,
             success: outcome.success,
             within_budget: outcome.within_budget,
-            worst: outcome.worst().map(str::to_owned),
+            worst: outcome.chosen().and_then(|chosen| chosen.tried.clone()),
+            adversarial_prompt: outcome.chosen().and_then(|chosen| Some(chosen.prompt.as_ref()?.text.clone())),
+            prompt_sensitivity: outcome.prompt_sensitivity(),
             deltas: Deltas::between(&clean.scores, &adversarial_file.scores, &predictions),
             clean,
             clean_reencoded: outcome.clean_reread.as_ref().map(|e| self.scored(e, None)).transpose()?,

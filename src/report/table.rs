@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::evaluation::result::{AttackResult, Reference, Scored};
+use crate::prompt::PromptSensitivity;
 
 /// Width of the first column.
 const LABEL: usize = 26;
@@ -77,6 +78,12 @@ fn perturbation(text: &mut String, result: &AttackResult) {
     if let Some(worst) = &result.worst {
         push(text, format_args!("worst of what was tried: {worst}"));
     }
+    if let Some(prompt) = &result.adversarial_prompt {
+        push(text, format_args!("adversarial prompt: {prompt:?}"));
+    }
+    if let Some(sensitivity) = &result.prompt_sensitivity {
+        prompts(text, sensitivity);
+    }
     let verdict = if result.success.met { "succeeded" } else { "did not succeed" };
     let queries = result.queries.loss + result.queries.gradient + result.queries.logits;
     push(text, format_args!("attack {verdict} ({}), {queries} queries", criterion(result)));
@@ -86,6 +93,27 @@ fn perturbation(text: &mut String, result: &AttackResult) {
     for note in &result.notes {
         push(text, format_args!("note: {note}"));
     }
+}
+
+fn prompts(text: &mut String, sensitivity: &PromptSensitivity) {
+    let row = |label: &str, [a, b, c, d, e]: [String; 5]| format!("{label:<LABEL$}{a:>11}{b:>11}{c:>11}{d:>11}{e:>11}");
+    let head = ["prompts", "mean DSC", "lowest DSC", "same mask", "lowest"].map(String::from);
+    push(text, format_args!("{}", row("edits of the prompt", head)));
+    for family in &sensitivity.families {
+        let scores = [family.mean_dsc, family.lowest_dsc, family.mean_consistency, family.lowest_consistency];
+        let [a, b, c, d] = scores.map(|score| format!("{score:.3}"));
+        let label = format!("{}{}", family.family.name(), if family.keeps_meaning { "" } else { " (other meaning)" });
+        push(text, format_args!("{}", row(&label, [family.prompts.to_string(), a, b, c, d])));
+    }
+    let or_dash = |value: Option<f64>| value.map_or_else(|| "-".into(), |v| format!("{v:.3}"));
+    push(
+        text,
+        format_args!(
+            "fragility {} (0 is best), use of the text {} (near 0: the prompt is not read)",
+            or_dash(sensitivity.fragility),
+            or_dash(sensitivity.use_of_text),
+        ),
+    );
 }
 
 fn criterion(result: &AttackResult) -> String {

@@ -4,6 +4,7 @@ import { downloadable } from "./api.js";
 import { inAllUnits } from "./budget.js";
 import { element } from "./dom.js";
 import { size } from "./files.js";
+import { promptTable } from "./prompts.js";
 import { changeTable, scoreTable } from "./scores.js";
 import { criterionWords, shortId } from "./words.js";
 
@@ -47,6 +48,7 @@ export function findings(job, onError) {
   const { request, queries } = result;
   const facts = [
     ["Budget", budget(request.budget)],
+    ...(result.adversarial_prompt === undefined ? [] : [["Adversarial prompt", `“${result.adversarial_prompt}”`]]),
     ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${request.goal}, seed ${request.seed}`],
     ["Queries", `${queries.gradient} gradients, ${queries.loss} losses, ${queries.logits} predictions`],
     ["Best point", best(result.adversarial_file.at)],
@@ -59,6 +61,7 @@ export function findings(job, onError) {
     scoreTable(result),
     comparison(job),
     notes([...result.notes, ...Object.values(job.inputs).flatMap((input) => input?.notes ?? [])]),
+    promptTable(result.prompt_sensitivity),
     files(job, onError),
     changeTable(result.perturbation),
     element(

@@ -122,6 +122,7 @@ mod tests {
             budget_used: Some(0.7),
             zero_gradient_share: Some(0.25),
             tried: None,
+            prompt: None,
         };
         let at = At { restart: 0, step: 0 };
         let numbers = Numbers {

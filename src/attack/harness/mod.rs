@@ -25,9 +25,10 @@ use std::cell::Cell;
 
 use super::{AttackError, AttackSpec, Budget, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
 use crate::oracle::{Oracle, OracleError};
+use crate::prompt::{PromptSensitivity, Tried};
 use queries::{Counting, Queries};
 use saved::{Saved, round_trip};
-use tracker::{Visited, Watcher};
+use tracker::{TriedPrompt, Visited, Watcher};
 
 /// The result of an attack on one image.
 #[derive(Debug, Clone)]
@@ -91,7 +92,7 @@ pub fn run(
         }
         ended?;
     }
-    let (records, best, last) = log.into_parts().ok_or_else(|| AttackError::Parameter {
+    let (records, best, last, of_method) = log.into_parts().ok_or_else(|| AttackError::Parameter {
         name: "method",
         value: spec.method().into(),
         rule: "it has to finish at least one point",
@@ -112,6 +113,7 @@ pub fn run(
         notes: attack.notes(problem),
     };
     outcome.notes.extend(notes::on(problem, &outcome));
+    outcome.notes.extend(of_method);
     Ok(outcome)
 }
 
@@ -130,12 +132,18 @@ pub fn check_bounds(spec: &AttackSpec, budget: Option<Budget>) -> Result<(), Att
 }
 
 impl Outcome {
-    /// What was tried at the point that the file comes from, if the method tries things that have names.
-    pub fn worst(&self) -> Option<&str> {
-        let point = self
-            .records
-            .iter()
-            .find(|record| (record.restart, record.step) == (self.file.at.restart, self.file.at.step));
-        point?.tried.as_deref()
+    /// The record of the point that the file comes from.
+    pub fn chosen(&self) -> Option<&StepRecord> {
+        let at = self.file.at;
+        self.records.iter().find(|record| (record.restart, record.step) == (at.restart, at.step))
+    }
+
+    /// How the mask depends on the prompt, if prompts were tried.
+    pub fn prompt_sensitivity(&self) -> Option<PromptSensitivity> {
+        let tried = self.records.iter().filter_map(|record| {
+            let TriedPrompt { family, text, consistency } = record.prompt.as_ref()?;
+            Some(Tried { family: *family, text, dsc: record.dsc, consistency: *consistency })
+        });
+        PromptSensitivity::new(&tried.collect::<Vec<_>>())
     }
 }

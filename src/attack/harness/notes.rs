@@ -29,7 +29,14 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Vec<String> {
         ));
     }
     if !outcome.file.evaluation.beats(&outcome.clean) {
-        notes.push("the saved image is no stronger than the clean one".into());
+        let by_prompt = outcome.chosen().is_some_and(|chosen| chosen.prompt.is_some());
+        notes.push(match by_prompt {
+            true => "no edited prompt is stronger than the original one".into(),
+            false => "the saved image is no stronger than the clean one".into(),
+        });
+    }
+    if let Some(sensitivity) = outcome.prompt_sensitivity() {
+        notes.extend(sensitivity.notes());
     }
     if outcome.success.met_by_clean_image {
         notes.push("the clean image already meets the criterion: success says nothing about the attack".into());

@@ -21,6 +21,8 @@ pub struct Setup {
     pub image: Image,
     /// What the model should have answered; scores are taken at its size.
     pub reference: Mask,
+    /// The text that the oracle answers under, for methods that change it; empty unless set.
+    pub prompt: String,
     /// How far the image may be changed; `None` for a method that has no budget.
     pub budget: Option<Budget>,
     /// The network's input, for its mean, standard deviation and size.
@@ -45,6 +47,7 @@ impl Setup {
         Self {
             image,
             reference,
+            prompt: String::new(),
             budget: budget.into(),
             preprocess,
             goal: Goal::Untargeted,
@@ -209,6 +212,20 @@ impl Problem {
     /// Those of the oracle, and a loss that is not finite.
     pub fn evaluate(&self, image: &Image, oracle: &mut dyn Oracle) -> Result<Evaluation, AttackError> {
         let (loss, logits) = oracle.loss(&self.to_point(image)?)?;
+        self.score(loss, &logits)
+    }
+
+    /// As [`Self::evaluate`], under another prompt.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn evaluate_under(
+        &self,
+        prompt: &str,
+        image: &Image,
+        oracle: &mut dyn Oracle,
+    ) -> Result<Evaluation, AttackError> {
+        let (loss, logits) = oracle.loss_under(prompt, &self.to_point(image)?)?;
         self.score(loss, &logits)
     }
 

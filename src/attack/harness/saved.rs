@@ -25,9 +25,13 @@ pub struct Saved {
 
 impl Saved {
     fn new(visited: &Visited, problem: &Problem, oracle: &mut dyn Oracle) -> Result<Self, AttackError> {
-        let container = problem.container();
+        // Where the prompt is attacked the image stays as it is.
+        let container = if visited.prompt.is_some() { Container::Png } else { problem.container() };
         let (bytes, image) = round_trip(&problem.to_image(&visited.x)?, container)?;
-        let evaluation = problem.evaluate(&image, oracle)?;
+        let evaluation = match &visited.prompt {
+            Some(prompt) => problem.evaluate_under(prompt, &image, oracle)?,
+            None => problem.evaluate(&image, oracle)?,
+        };
         Ok(Self { at: visited.at, bytes, container, image, evaluation })
     }
 

@@ -9,13 +9,14 @@ use super::{Outcome, run};
 use crate::attack::Checkpoint;
 use crate::attack::protocol::SaveAs;
 use crate::attack::{
-    AttackError, AttackSpec, Budget, Corruption, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup,
-    StepRecord, Unit, Watcher,
+    AttackError, AttackSpec, Budget, Corruption, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Prompt, Protocol,
+    Setup, StepRecord, Unit, Watcher,
 };
 use crate::corruption::{Group, Kind, Kinds, Severity};
 use crate::imaging::{Container, Limits, Mask, decode};
 use crate::metric::PerturbationScores;
 use crate::oracle::OracleError;
+use crate::prompt::{Edits, Family};
 use toy::{Fault, Toy};
 
 fn budget(norm: Norm, value: f64, unit: Unit) -> Budget {
@@ -311,7 +312,7 @@ fn the_worst_kind_of_a_group_is_kept_and_named() {
     assert_eq!(names, group.members().iter().map(|kind| kind.name()).collect::<Vec<_>>());
     let lowest = outcome.records.iter().map(|record| record.dsc).fold(1., f64::min);
     assert!(outcome.file.evaluation.dsc == lowest && lowest < outcome.clean.dsc);
-    let worst = outcome.worst().unwrap();
+    let worst = outcome.chosen().unwrap().tried.as_deref().unwrap();
     assert_eq!(outcome.records[outcome.file.at.step].tried.as_deref(), Some(worst));
     assert_eq!((outcome.within_budget, outcome.budget), (None, None));
     assert!(outcome.records.iter().all(|record| record.budget_used.is_none() && record.zero_gradient_share.is_none()));
@@ -350,4 +351,81 @@ fn a_budget_is_asked_for_by_those_who_have_one() {
     assert!(none.0 == "budget" && none.1.contains("needs a budget"));
     let superfluous = refusal(&natural(Kinds::default(), Severity::default()), setup(4, 4, with));
     assert!(superfluous.0 == "budget" && superfluous.1.contains("leave it out"));
+}
+
+fn with_prompt(prompt: &str) -> Setup {
+    Setup { prompt: prompt.into(), ..unbounded(16, 12) }
+}
+
+#[test]
+fn the_worst_prompt_that_keeps_the_meaning_is_found_on_the_unchanged_image() {
+    let setup = with_prompt("polyp");
+    let edits = Prompt { texts: vec!["polypous lesion".into()], ..Prompt::default() };
+    let outcome = attack(&AttackSpec::Prompt(edits.clone()), setup.clone()).unwrap();
+    assert_eq!(outcome.file.image, setup.image);
+    assert_eq!(outcome.file.container, Container::Png);
+    let tried: Vec<_> = outcome.records.iter().map(|record| record.prompt.as_ref().unwrap()).collect();
+    assert!(tried.iter().any(|tried| tried.family == Family::Given) && tried.len() <= edits.points());
+    let chosen = outcome.chosen().unwrap();
+    assert!(chosen.prompt.as_ref().unwrap().family.keeps_meaning());
+    let keeping = outcome.records.iter().filter(|record| record.prompt.as_ref().unwrap().family.keeps_meaning());
+    let lowest = keeping.map(|record| record.dsc).fold(1., f64::min);
+    assert!(outcome.file.evaluation.dsc == lowest && lowest < outcome.clean.dsc);
+    // the reference is the answer to the original prompt
+    assert!(outcome.records.iter().all(|record| record.dsc == record.prompt.as_ref().unwrap().consistency));
+    assert!(
+        outcome.notes.iter().any(|note| note.contains("refuses a prompt of the family empty")),
+        "{:?}",
+        outcome.notes
+    );
+    let sensitivity = outcome.prompt_sensitivity().unwrap();
+    assert!(sensitivity.families.iter().all(|family| family.family != Family::Empty));
+    assert!(sensitivity.use_of_text.unwrap() > 0. && sensitivity.fragility.unwrap() > 0.);
+    assert_eq!((outcome.queries.gradient, outcome.within_budget), (0, None));
+}
+
+#[test]
+fn more_rounds_find_no_better_prompt_and_ask_about_no_text_twice() {
+    let run = |rounds| {
+        let edits = Prompt { edits: Edits::One(Family::Typo), rounds, beam: 2, ..Prompt::default() };
+        (edits.points(), attack(&AttackSpec::Prompt(edits), with_prompt("fetal head")).unwrap())
+    };
+    let (one, three) = (run(1).1, run(3));
+    assert!(three.1.file.evaluation.dsc < one.file.evaluation.dsc, "more letters are worse for the toy");
+    let texts: Vec<_> = three.1.records.iter().map(|record| &record.prompt.as_ref().unwrap().text).collect();
+    let different: std::collections::BTreeSet<_> = texts.iter().collect();
+    assert!(different.len() == texts.len() && texts.len() <= three.0);
+    assert_eq!(
+        texts[..one.records.len()],
+        one.records.iter().map(|r| &r.prompt.as_ref().unwrap().text).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn what_changes_the_meaning_is_chosen_only_where_nothing_else_was_asked_for() {
+    let edits = Prompt { edits: Edits::One(Family::Negation), ..Prompt::default() };
+    let outcome = attack(&AttackSpec::Prompt(edits), with_prompt("polyp")).unwrap();
+    assert_eq!(outcome.chosen().unwrap().tried.as_deref(), Some("negation"));
+    assert!(
+        outcome.notes.iter().any(|note| note.contains("all edits change what is asked for")),
+        "{:?}",
+        outcome.notes
+    );
+}
+
+#[test]
+fn prompt_parameters_that_make_no_sense_are_refused() {
+    let refusal = |edits: Prompt| match AttackSpec::Prompt(edits).attack().check() {
+        Err(AttackError::Parameter { name, .. }) => name,
+        other => panic!("{other:?}"),
+    };
+    let default = Prompt::default;
+    assert_eq!(refusal(Prompt { rounds: 0, ..default() }), "rounds");
+    assert_eq!(refusal(Prompt { rounds: 2, edits: Edits::Changing, ..default() }), "rounds");
+    assert_eq!(refusal(Prompt { beam: 17, ..default() }), "beam");
+    for text in [" ", "a\0b", "polyp <|endoftext|>"] {
+        assert_eq!(refusal(Prompt { texts: vec![text.into()], ..default() }), "texts", "{text:?}");
+    }
+    assert_eq!(refusal(Prompt { texts: vec!["a".into(); 101], ..default() }), "texts");
+    assert_eq!(refusal(Prompt { edits: Edits::One(Family::Given), ..default() }), "texts");
 }

@@ -14,6 +14,7 @@ use super::queries::Queries;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
 use crate::oracle::{Answer, Oracle, OracleError};
+use crate::prompt::Family;
 
 /// One visited point, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -37,6 +38,30 @@ pub struct StepRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub tried: Option<String>,
+    /// The prompt that was tried here, by a method that changes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub prompt: Option<TriedPrompt>,
+}
+
+/// An edited prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TriedPrompt {
+    /// What was done to the prompt.
+    pub family: Family,
+    /// The prompt afterwards.
+    pub text: String,
+    /// DSC of the mask against the mask under the original prompt.
+    pub consistency: f64,
+}
+
+/// What is to be noted of a point besides the model's answer.
+#[derive(Default)]
+struct Label {
+    /// Whether it may become the result.
+    eligible: bool,
+    tried: Option<String>,
+    prompt: Option<TriedPrompt>,
 }
 
 /// Where a result came from.
@@ -55,6 +80,8 @@ pub struct Visited {
     pub at: At,
     /// The point `[3, h, w]`; in the attack's space until it becomes part of an outcome.
     pub x: Tensor,
+    /// The prompt it was visited under, if not the problem's.
+    pub prompt: Option<String>,
     /// What the model said.
     pub evaluation: Evaluation,
 }
@@ -97,6 +124,8 @@ pub struct Tracker<'a> {
     state: Vec<Tensor>,
     /// What it does go on from, until it asks.
     resumed: Option<Vec<Tensor>>,
+    /// What the method wants the reader to know.
+    notes: Vec<String>,
 }
 
 impl<'a> Tracker<'a> {
@@ -111,11 +140,12 @@ impl<'a> Tracker<'a> {
     ) -> Result<Self, AttackError> {
         let resumes = watcher.resumes();
         let now = At { restart: 0, step: 0 };
-        let (records, state) = (vec![], vec![]);
-        let mut new = Self { problem, watcher, queries, now, records, best: None, last: None, state, resumed: None };
+        let (records, state, notes) = (vec![], vec![], vec![]);
+        let (best, last, resumed) = (None, None, None);
+        let mut new = Self { problem, watcher, queries, now, records, best, last, state, resumed, notes };
         if let Some(Checkpoint { numbers, best, state }) = resumes {
             if let (Some(Best { at, loss }), Some([x, logits])) = (numbers.best, best) {
-                new.best = Some(Visited { at, x, evaluation: problem.score(loss, &logits)? });
+                new.best = Some(Visited { at, x, prompt: None, evaluation: problem.score(loss, &logits)? });
             }
             new.queries.set(numbers.queries);
             (new.now, new.records, new.resumed) = (numbers.now, numbers.records, Some(state));
@@ -180,7 +210,8 @@ impl<'a> Tracker<'a> {
             return Err(OracleError::Gradient(shape).into());
         }
         let evaluation = self.problem.score(answer.loss, &answer.logits)?;
-        self.record(x, evaluation, Some(&answer.gradient), (Iterate::Best, None))
+        let eligible = self.problem.setup().choices.iterate == Iterate::Best;
+        self.record(x, evaluation, Some(&answer.gradient), Label { eligible, ..Label::default() })
     }
 
     /// Asks the oracle about the last point of a restart and records it.
@@ -190,7 +221,7 @@ impl<'a> Tracker<'a> {
     pub fn finish(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
         let (loss, logits) = oracle.loss(x)?;
         let evaluation = self.problem.score(loss, &logits)?;
-        self.record(x, evaluation, None, (Iterate::Last, None))
+        self.record(x, evaluation, None, Label { eligible: true, ..Label::default() })
     }
 
     /// As [`Self::finish`], for a point that has a name and counts by itself: of several, the best is kept.
@@ -200,7 +231,27 @@ impl<'a> Tracker<'a> {
     pub fn try_out(&mut self, name: &str, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
         let (loss, logits) = oracle.loss(x)?;
         let evaluation = self.problem.score(loss, &logits)?;
-        self.record(x, evaluation, None, (Iterate::Last, Some(name)))
+        self.record(x, evaluation, None, Label { eligible: true, tried: Some(name.into()), prompt: None })
+    }
+
+    /// Records what the model said under an edited prompt; it may become the result if it `counts`.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn try_prompt(
+        &mut self,
+        x: &Tensor,
+        evaluation: Evaluation,
+        prompt: TriedPrompt,
+        counts: bool,
+    ) -> Result<(), AttackError> {
+        let tried = Some(prompt.family.name().into());
+        self.record(x, evaluation, None, Label { eligible: counts, tried, prompt: Some(prompt) })
+    }
+
+    /// Adds what the reader should know before trusting the numbers.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     fn record(
@@ -208,7 +259,7 @@ impl<'a> Tracker<'a> {
         x: &Tensor,
         evaluation: Evaluation,
         gradient: Option<&Tensor>,
-        (kind, tried): (Iterate, Option<&str>),
+        label: Label,
     ) -> Result<(), AttackError> {
         let Measured { distance, zero_gradient_share } = measure(self.problem.ball(), x, gradient)?;
         let radius = self.problem.ball().radius();
@@ -220,23 +271,28 @@ impl<'a> Tracker<'a> {
             target_dsc: evaluation.target_dsc,
             budget_used: radius.is_finite().then(|| if radius > 0. { distance / radius } else { 0. }),
             zero_gradient_share,
-            tried: tried.map(str::to_owned),
+            tried: label.tried,
+            prompt: label.prompt.clone(),
         };
         self.watcher.visited(&record);
         self.records.push(record);
-        let visited = Visited { at: self.now, x: x.clone(), evaluation };
-        let eligible = kind == Iterate::Last || self.problem.setup().choices.iterate == Iterate::Best;
-        if eligible && self.best.as_ref().is_none_or(|best| visited.evaluation.beats(&best.evaluation)) {
+        let prompt = label.prompt.map(|prompt| prompt.text);
+        let visited = Visited { at: self.now, x: x.clone(), prompt, evaluation };
+        if label.eligible && self.best.as_ref().is_none_or(|best| visited.evaluation.beats(&best.evaluation)) {
             self.best = Some(visited.clone());
         }
-        self.last = Some(visited);
+        // What may not become the result takes no other's place.
+        if label.eligible || visited.prompt.is_none() {
+            self.last = Some(visited);
+        }
         self.now.step += 1;
         self.state.clear();
         Ok(())
     }
 
-    /// The records, the best point and the last one, or `None` if nothing was visited.
-    pub fn into_parts(self) -> Option<(Vec<StepRecord>, Visited, Visited)> {
-        Some((self.records, self.best?, self.last?))
+    /// The records, the best point and the last one, and the method's notes; `None` if nothing was visited that may
+    /// become the result.
+    pub fn into_parts(self) -> Option<(Vec<StepRecord>, Visited, Visited, Vec<String>)> {
+        Some((self.records, self.best?, self.last?, self.notes))
     }
 }

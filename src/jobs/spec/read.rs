@@ -41,7 +41,8 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
             fit(Value::Object(completed(parameters, defaults)), ATTACK).map(AttackSpec::Pgd)
         }
         Some("corruption") => fit(Value::Object(parameters), ATTACK).map(AttackSpec::Corruption),
-        _ => Err(SpecError::new(format!("{ATTACK}/method"), "use fgsm, pgd or corruption")),
+        Some("prompt") => fit(Value::Object(parameters), ATTACK).map(AttackSpec::Prompt),
+        _ => Err(SpecError::new(format!("{ATTACK}/method"), "use fgsm, pgd, corruption or prompt")),
     }
 }
 

@@ -67,6 +67,12 @@ impl Follow {
         self.lock().on_device = false;
     }
 
+    /// The attack has ended; it may have visited fewer points than it might have.
+    pub(super) fn complete(&self) {
+        let mut state = self.lock();
+        state.progress.steps = state.progress.step;
+    }
+
     pub(super) fn is_on_device(&self) -> bool {
         self.lock().on_device
     }
@@ -158,6 +164,7 @@ mod tests {
             budget_used: None,
             zero_gradient_share: None,
             tried: None,
+            prompt: None,
         }
     }
 

@@ -25,11 +25,13 @@ pub struct Toy<'a> {
     problem: &'a Problem,
     fault: Fault,
     asked: usize,
+    /// What the present prompt adds to every logit.
+    shift: f64,
 }
 
 impl<'a> Toy<'a> {
     pub fn new(problem: &'a Problem, fault: Fault) -> Self {
-        Self { problem, fault, asked: 0 }
+        Self { problem, fault, asked: 0, shift: 0. }
     }
 
     /// The objective as a scalar tensor, and the logits.
@@ -71,11 +73,24 @@ impl Oracle for Toy<'_> {
         Ok(Answer { loss: loss.to_scalar()?, gradient, logits })
     }
 
+    /// Every letter that a prompt has more than `polyp` makes all pixels a little less likely; an empty one is refused.
+    fn loss_under(&mut self, prompt: &str, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
+        if prompt.is_empty() {
+            return Err(OracleError::Prompt("is empty".into()));
+        }
+        self.shift = 0.4 * (5. - prompt.chars().count() as f64);
+        let answer = self.loss(x);
+        self.shift = 0.;
+        answer
+    }
+
     fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
-        Ok(match self.problem.setup().choices.space {
+        let shift = self.shift;
+        let shifted = |logits: Tensor| logits + shift;
+        Ok(shifted(match self.problem.setup().choices.space {
             Space::Pixel => logits(x)?,
             Space::Normalised => logits(&self.problem.setup().preprocess.denormalise(x)?)?,
-        })
+        })?)
     }
 }
 
