@@ -294,3 +294,51 @@ fn corruptions_and_prompts_are_columns_of_a_table() {
     let text = std::fs::read_to_string(desk.path("table/summary.md")).unwrap();
     assert!(text.contains("| corruption hair 1 | corruption hair 5 |"), "{text}");
 }
+
+#[test]
+fn a_defended_model_is_attacked_with_and_without_knowledge_of_its_defence() {
+    let desk = Desk::new();
+    let said = desk.attack("--image image.png --mask mask.png --steps 4 --defence bit_depth:bits=3");
+    let result = desk.json("out/result.json");
+    let defence = &result["defence"];
+    assert_eq!(defence["defence"], serde_json::json!({"kind": "bit_depth", "bits": 3}));
+    assert_eq!((&defence["gradient"], &defence["samples"]), (&"straight_through".into(), &1.into()));
+    assert_eq!(defence["adaptive_dsc"], result["adversarial_file"]["dsc"]);
+    let dsc = |name: &str| defence[name].as_f64().unwrap();
+    assert_eq!(dsc("worst_dsc"), dsc("adaptive_dsc").min(dsc("oblivious_dsc")));
+    assert!(defence["repeated"].is_null() && said.contains("behind the defence bit_depth: DSC"), "{said}");
+
+    desk.attack("--image image.png --mask mask.png --steps 4 --out bare");
+    assert_eq!(desk.files("bare")["adversarial.png"], desk.files("out")["oblivious.png"]);
+    assert_eq!(desk.json("bare/result.json")["adversarial_file"]["dsc"], defence["undefended_attacked_dsc"]);
+    assert!(desk.refusal_to("--defence jpeg:quality=0").contains("1 to 100"));
+}
+
+#[test]
+fn a_random_defence_is_judged_by_fresh_draws_and_repeats_itself() {
+    let desk = Desk::new();
+    let run = |out: &str| {
+        desk.attack(&format!("--image image.png --mask mask.png --steps 2 --defence smoothing:samples=2 --out {out}"));
+        let mut files = desk.files(out);
+        files.remove("manifest.json");
+        files
+    };
+    assert_eq!(run("a"), run("b"));
+    let repeated = desk.json("a/result.json")["defence"]["repeated"].take();
+    let dsc = |name: &str| repeated[name].as_f64().unwrap();
+    assert_eq!(repeated["draws"], 5);
+    assert!(dsc("lowest_dsc") <= dsc("mean_dsc") && dsc("mean_dsc") <= dsc("highest_dsc"));
+}
+
+#[test]
+fn a_table_of_a_defended_model_has_both_scores() {
+    let desk = Desk::new();
+    write_folder(Kind::Endoscopy, &desk.path("data"), 0..2, (48, 40)).unwrap();
+    let output = desk.run("evaluate --data data --out table --method fgsm --epsilon 8 --defence median");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = desk.json("table/summary.json");
+    assert_eq!(summary["defence"]["kind"], "median");
+    assert!(summary["all"]["attacks"][0]["oblivious_dsc"].is_f64());
+    let text = std::fs::read_to_string(desk.path("table/summary.md")).unwrap();
+    assert!(text.contains("the attacks know it") && text.contains("- fgsm 8 pixel255: "), "{text}");
+}

@@ -36,6 +36,7 @@ fn attack(engine: &Engine, (name, prompt): (&str, &str), spec: AttackSpec, goal:
         prompt: prompt.into(),
         attack: spec,
         threat: Threat { goal, ..Threat::untargeted(budget) },
+        defence: None,
         protocol: Protocol::Default,
         loss: None,
         seed: 0,

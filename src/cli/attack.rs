@@ -93,7 +93,8 @@ pub fn run(args: &OneImageArgs) -> Result<()> {
     let engine = Engine::spawn(Box::new(model), EngineConfig::default())?;
     let identity = ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?;
 
-    let bar = progress_bar(request.attack.points(), "{elapsed} {wide_bar} step {pos} of {len} {msg}");
+    let points = request.attack.points() * if request.defence.is_some() { 2 } else { 1 };
+    let bar = progress_bar(points, "{elapsed} {wide_bar} step {pos} of {len} {msg}");
     let mut progress = |record: &crate::attack::StepRecord| {
         bar.inc(1);
         bar.set_message(format!("DSC {:.3}", record.dsc));
@@ -158,6 +159,7 @@ impl OneImageArgs {
                 criterion: self.success,
             },
             attack,
+            defence: self.attack.defence.clone(),
             protocol: self.attack.protocol,
             loss: self.attack.loss(),
             seed: self.attack.seed,

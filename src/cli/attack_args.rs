@@ -4,9 +4,11 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::corruption_args::CorruptionArgs;
+use super::defence_arg;
 use super::prompt_args::PromptArgs;
 use crate::attack::{AttackSpec, Budget, Epsilon, Fgsm, Norm, Protocol, Unit};
 use crate::loss::Loss;
+use crate::oracle::defended::Defence;
 
 /// How to attack, apart from method and epsilon.
 #[derive(Debug, Clone, Args)]
@@ -33,6 +35,10 @@ pub struct AttackArgs {
     /// Loss that the attack works with (dice_ce, dice_ce_paper, bce, soft_dice); the protocol's unless given.
     #[arg(long)]
     loss: Option<Loss>,
+    /// What stands between the image and the model, as KIND[:PARAMETER=VALUE,...]: jpeg, bit_depth, median, gaussian,
+    /// resize, total_variation, random_resize, smoothing. Then the attack runs twice: knowing the defence, and not.
+    #[arg(long, value_name = "DEFENCE", value_parser = defence_arg::parse)]
+    pub defence: Option<Defence>,
     /// Named set of choices: default, paper-2505.02971, corrected.
     #[arg(long, default_value_t)]
     pub protocol: Protocol,

@@ -13,6 +13,7 @@ use crate::attack::{AttackSpec, Protocol};
 use crate::engine::{Engine, EngineConfig};
 use crate::evaluation::{Case, Grid, Planned, Summary, run_grid};
 use crate::imaging::encode;
+use crate::oracle::defended::Defence;
 use crate::report::manifest::{Code, Machine, ModelIdentity};
 use crate::report::summary;
 use crate::train::data;
@@ -78,6 +79,8 @@ struct Document<'a> {
     code: Code,
     model: ModelIdentity,
     machine: Machine,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    defence: Option<&'a Defence>,
     protocol: Protocol,
     unit: &'a str,
     seed: u64,
@@ -115,6 +118,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         code: Code::this(),
         model: ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?,
         machine: Machine::this(engine.device(), engine.precision()),
+        defence: grid.defence.as_ref(),
         protocol: grid.protocol,
         unit: args.attack.unit_name(),
         seed: grid.seed,
@@ -152,6 +156,7 @@ impl EvaluateArgs {
         }
         Ok(Grid {
             attacks,
+            defence: self.attack.defence.clone(),
             protocol: self.attack.protocol,
             loss: self.attack.loss(),
             seed: self.attack.seed,

@@ -5,6 +5,7 @@ mod attack_args;
 mod bench;
 mod config;
 mod corruption_args;
+mod defence_arg;
 mod doctor;
 mod evaluate;
 mod failure;

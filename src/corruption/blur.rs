@@ -2,6 +2,7 @@
 
 use super::Severity;
 use crate::drawing::{Canvas, Draws, Frame, Point};
+use crate::imaging::filter::NormalKernel;
 
 /// Standard deviation of the kernel, as a share of the short side.
 const DEVIATION: [f32; 5] = [0.004, 0.008, 0.013, 0.020, 0.030];
@@ -14,39 +15,11 @@ fn pixels(canvas: &Canvas, share: f32) -> f32 {
     share * 2. * canvas.frame().unit()
 }
 
-/// A normal kernel, cut at three standard deviations.
+/// A normal kernel.
 pub(super) fn gaussian(canvas: &mut Canvas, severity: Severity, _draws: &mut Draws) {
-    let kernel = normal_kernel(pixels(canvas, severity.of(DEVIATION)));
+    let kernel = NormalKernel::new(pixels(canvas, severity.of(DEVIATION)));
     let Frame { width, height } = canvas.frame();
-    canvas.each_channel(|channel| {
-        convolve(channel, (width, 1), &kernel);
-        convolve(channel, (height, width), &kernel);
-    });
-}
-
-/// Weights at 0, 1, 2, ... pixels from the middle.
-fn normal_kernel(deviation: f32) -> Vec<f32> {
-    let deviation = deviation.max(1e-3);
-    let reach = (3. * deviation).ceil() as usize;
-    let mut half: Vec<f32> = (0..=reach).map(|k| (-0.5 * (k as f32 / deviation).powi(2)).exp()).collect();
-    let sum = half[0] + 2. * half[1..].iter().sum::<f32>();
-    half.iter_mut().for_each(|weight| *weight /= sum);
-    half
-}
-
-/// Along lines of `length` values that are `stride` apart.
-fn convolve(channel: &mut [f32], (length, stride): (usize, usize), half: &[f32]) {
-    let mut line = vec![0.; length];
-    for start in (0..channel.len() / length).map(|n| if stride == 1 { n * length } else { n }) {
-        for (k, v) in line.iter_mut().enumerate() {
-            *v = channel[start + k * stride];
-        }
-        for k in 0..length {
-            let around = |d: usize| line[k.saturating_sub(d)] + line[(k + d).min(length - 1)];
-            let sides: f32 = half.iter().enumerate().skip(1).map(|(d, weight)| weight * around(d)).sum();
-            channel[start + k * stride] = half[0] * line[k] + sides;
-        }
-    }
+    canvas.each_channel(|channel| kernel.smooth(channel, (width, height)));
 }
 
 /// The mean over a disc: every point is spread over the lens's opening.

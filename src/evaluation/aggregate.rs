@@ -59,6 +59,9 @@ pub struct AttackSummary {
     pub dsc: Option<Estimate>,
     /// Mean IoU on the adversarial files; `None` without images.
     pub iou: Option<f64>,
+    /// Mean DSC of a defended model under the attack that does not know the defence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oblivious_dsc: Option<f64>,
     /// Share of the images whose adversarial file meets the success criterion; `None` without images.
     pub success_share: Option<f64>,
     /// Largest change of any file, in levels of 255.
@@ -131,6 +134,7 @@ impl AttackSummary {
             epsilon: column.epsilon,
             dsc: Estimate::of(&each(|s| s.dsc)),
             iou: mean(&each(|s| s.iou)),
+            oblivious_dsc: mean(&scores.iter().filter_map(|s| s.oblivious_dsc).collect::<Vec<_>>()),
             success_share: mean(&each(|s| f64::from(u8::from(s.success)))),
             largest_linf_levels: scores.iter().map(|s| s.linf_levels).max().unwrap_or(0),
         }
@@ -180,7 +184,14 @@ mod tests {
         };
         let mut rows = vec![row("none", None, None)];
         for (method, epsilon, dsc) in attacks {
-            let attacked = Attacked { dsc: *dsc, iou: dsc / 2., linf_levels: 8, success: *dsc < 0.5, queries: 3 };
+            let attacked = Attacked {
+                dsc: *dsc,
+                iou: dsc / 2.,
+                linf_levels: 8,
+                oblivious_dsc: None,
+                success: *dsc < 0.5,
+                queries: 3,
+            };
             rows.push(row(method, Some(*epsilon), Some(attacked)));
         }
         rows

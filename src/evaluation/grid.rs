@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Serialize;
 
 use super::aggregate::CLEAN;
-use super::{AttackRequest, Control, RunError, Threat, run_attack, segment};
+use super::{AttackRequest, Control, RunError, Threat, defended, run_attack, segment};
 use crate::attack::protocol::Resolution;
 use crate::attack::{AttackSpec, Budget, Protocol, StepRecord};
 use crate::engine::{CancelToken, Engine};
@@ -18,6 +18,7 @@ use crate::imaging::{Container, Decoded, Limits, Mask, decode};
 use crate::loss::Loss;
 use crate::metric::Confusion;
 use crate::model::resize_image;
+use crate::oracle::defended::Defence;
 
 /// One image of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Case {
 pub struct Grid {
     /// The attacks.
     pub attacks: Vec<Planned>,
+    /// What stands between the image and the model.
+    pub defence: Option<Defence>,
     /// The named set of choices.
     pub protocol: Protocol,
     /// The loss, if not the protocol's.
@@ -98,6 +101,9 @@ pub struct Attacked {
     pub iou: f64,
     /// Largest change of the file, in levels of 255.
     pub linf_levels: u8,
+    /// DSC of a defended model under the attack that does not know the defence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oblivious_dsc: Option<f64>,
     /// Whether the file meets the success criterion.
     pub success: bool,
     /// How often the model was asked.
@@ -130,7 +136,7 @@ pub fn run_grid(engine: &Engine, cases: &[Case], grid: &Grid, done: &(dyn Fn() +
 
 fn row(engine: &Engine, case: &Case, grid: &Grid, planned: Option<&Planned>) -> GridRow {
     let scores = match planned {
-        None => clean(engine, case, grid.protocol),
+        None => clean(engine, case, grid),
         Some(planned) => attacked(engine, case, grid, planned),
     };
     GridRow {
@@ -143,14 +149,18 @@ fn row(engine: &Engine, case: &Case, grid: &Grid, planned: Option<&Planned>) -> 
     }
 }
 
-fn clean(engine: &Engine, case: &Case, protocol: Protocol) -> Result<RowScores, RunError> {
+fn clean(engine: &Engine, case: &Case, grid: &Grid) -> Result<RowScores, RunError> {
     let (Decoded { mut image, .. }, mut mask) = case.read()?;
     mask.check_fits(&image)?;
-    if protocol.choices().score_at == Resolution::Network {
+    if grid.protocol.choices().score_at == Resolution::Network {
         let (width, height) = (engine.input().width, engine.input().height);
         (image, mask) = (resize_image(&image, (height, width))?, mask.resize(width, height));
     }
-    let scores = Confusion::between(&segment(engine, &image, &case.prompt)?, &mask)?;
+    let seen = match &grid.defence {
+        None => segment(engine, &image, &case.prompt)?,
+        Some(defence) => defended::segment(engine, (&image, &case.prompt), (defence, grid.seed))?,
+    };
+    let scores = Confusion::between(&seen, &mask)?;
     Ok(RowScores { clean_dsc: scores.dsc(), clean_iou: scores.iou(), attacked: None })
 }
 
@@ -162,6 +172,7 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
         prompt: case.prompt.clone(),
         attack: planned.attack.clone(),
         threat: Threat::untargeted(planned.budget),
+        defence: grid.defence.clone(),
         protocol: grid.protocol,
         loss: grid.loss,
         seed: grid.seed,
@@ -176,6 +187,7 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
             dsc: after.dsc,
             iou: after.iou,
             linf_levels: result.perturbation.linf_levels,
+            oblivious_dsc: result.defence.as_ref().map(|defence| defence.oblivious_dsc),
             success: result.success.met,
             queries: result.queries.loss + result.queries.gradient + result.queries.logits,
         }),

@@ -6,6 +6,8 @@
 mod aggregate;
 mod any_prompt;
 mod checklist;
+mod defence_result;
+mod defended;
 mod grid;
 mod request;
 pub mod result;
@@ -19,6 +21,7 @@ use crate::oracle::OracleError;
 
 pub use aggregate::{AttackSummary, Estimate, SetSummary, Summary};
 pub use checklist::{Check, Verdict};
+pub use defence_result::{DefenceGradient, DefenceResult, Repeated};
 pub use grid::{Attacked, Case, Grid, GridRow, Planned, RowScores, named_container, run_grid};
 pub use request::{AttackRequest, Threat};
 pub use single::{Artifact, AttackRun, Control, logits, run_attack, segment};

@@ -5,6 +5,7 @@ use crate::attack::{AttackError, AttackSpec, Budget, Criterion, Goal, Protocol};
 use crate::imaging::{Decoded, Image, ImagingError, Mask};
 use crate::loss::Loss;
 use crate::model::{Preprocess, resize_image};
+use crate::oracle::defended::Defence;
 
 /// What to attack and how. All masks have the size of the image.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct AttackRequest {
     pub attack: AttackSpec,
     /// What the attacker may do and wants.
     pub threat: Threat,
+    /// What stands between the image and the model.
+    pub defence: Option<Defence>,
     /// The named set of choices.
     pub protocol: Protocol,
     /// The loss, if not the protocol's.

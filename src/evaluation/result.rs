@@ -6,11 +6,13 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::DefenceResult;
 use crate::attack::harness::queries::Queries;
 use crate::attack::harness::tracker::At;
 use crate::attack::{AttackSpec, Criterion, Echo, Goal, Protocol, StepRecord, Success};
 use crate::loss::Loss;
 use crate::metric::{Deltas, MaskScores, PerturbationScores};
+use crate::oracle::defended::Defence;
 use crate::prompt::PromptSensitivity;
 
 /// Version of the layout of `result.json`; raised when a field changes its meaning or goes away.
@@ -49,6 +51,11 @@ pub struct AttackResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub prompt_sensitivity: Option<PromptSensitivity>,
+    /// What the defence is worth, if the model is behind one: then all other scores are those of the defended model
+    /// under an attack that knows the defence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub defence: Option<DefenceResult>,
     /// The prediction on the clean image.
     pub clean: Scored,
     /// The prediction on the clean image after the file format's round trip, if that changes the image.
@@ -81,6 +88,10 @@ pub struct Asked {
     pub prompt: String,
     /// The method and its parameters.
     pub attack: AttackSpec,
+    /// What stands between the image and the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub defence: Option<Defence>,
     /// The loss the attack works with.
     pub loss: Loss,
     /// The named set of choices.

@@ -14,6 +14,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use crate::attack::{AttackSpec, Budget, Criterion, Protocol};
 use crate::imaging::Window;
 use crate::loss::Loss;
+use crate::oracle::defended::Defence;
 
 pub use check::{MOST_POINTS, parameter_pointer};
 
@@ -35,6 +36,10 @@ pub struct JobSpec {
     /// When the attack has succeeded; the goal's default if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Criterion>,
+    /// What stands between the image and the model; nothing if left out. Then the attack runs twice: knowing the defence,
+    /// which is the result, and not knowing it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defence: Option<Defence>,
     /// The named set of choices.
     #[serde(default)]
     pub protocol: Protocol,
@@ -110,6 +115,12 @@ impl JobSpec {
         let spec = read::spec(json)?;
         check::spec(&spec)?;
         Ok(spec)
+    }
+
+    /// Points that the job visits, at most: the unit of progress.
+    pub fn points(&self) -> u64 {
+        let attacks = if self.defence.is_some() { 2 } else { 1 };
+        self.attack.points().saturating_mul(attacks)
     }
 }
 

@@ -4,6 +4,8 @@
 //! attacks that share a batch with it. An oracle is bound to one prompt and one objective; a
 //! defence, a remote model or a query counter is another oracle around the first.
 
+pub mod defended;
+
 use candle_core::Tensor;
 
 /// The answer to a white-box query at a point `x` `[3, height, width]`.

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use crate::evaluation::{AttackSummary, Estimate, GridRow, SetSummary, Summary, Verdict};
 
 /// The header of [`csv`].
-const HEADER: &str = "set,image,method,variant,epsilon,clean_dsc,clean_iou,dsc,iou,linf_levels,success,queries,error\n";
+const HEADER: &str =
+    "set,image,method,variant,epsilon,clean_dsc,clean_iou,dsc,iou,oblivious_dsc,linf_levels,success,queries,error\n";
 
 /// One line for every row (RFC 4180); a value that does not exist is empty.
 pub fn csv(rows: &[GridRow]) -> String {
@@ -23,6 +24,7 @@ pub fn csv(rows: &[GridRow]) -> String {
             cell(scores.map(|s| s.clean_iou)),
             cell(attacked.map(|s| s.dsc)),
             cell(attacked.map(|s| s.iou)),
+            cell(attacked.and_then(|s| s.oblivious_dsc)),
             cell(attacked.map(|s| s.linf_levels)),
             cell(attacked.map(|s| s.success)),
             cell(attacked.map(|s| s.queries)),
@@ -62,7 +64,9 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
     );
     text.push_str("\nMean DSC over images; in brackets the 95 % bootstrap interval.");
     if !summary.all.attacks.is_empty() {
-        text.push_str(" Attacks are scored on the file as read back.\n\nChecks of the attacks:\n\n");
+        text.push_str(" Attacks are scored on the file as read back.\n");
+        oblivious(&mut text, &summary.all.attacks, unit);
+        text.push_str("\nChecks of the attacks:\n\n");
         for check in &summary.checks {
             let verdict = match check.verdict {
                 Verdict::Pass => "pass",
@@ -81,6 +85,18 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
         }
     }
     text
+}
+
+/// What a defence would be published with.
+fn oblivious(text: &mut String, attacks: &[AttackSummary], unit: &str) {
+    let scored: Vec<_> = attacks.iter().filter_map(|attack| Some((attack, attack.oblivious_dsc?))).collect();
+    if scored.is_empty() {
+        return;
+    }
+    text.push_str("\nThe model is behind a defence, and the attacks know it. Mean DSC if they do not:\n\n");
+    for (attack, dsc) in scored {
+        push(text, format_args!("- {}: {dsc:.3}", heading(attack, unit)));
+    }
 }
 
 fn heading(attack: &AttackSummary, unit: &str) -> String {
@@ -127,9 +143,9 @@ mod tests {
     fn commas_and_quotes_survive_csv() {
         let text = csv(&rows());
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[1], "a,\"x,1.png\",none,,,0.75,0.6,,,,,,");
-        assert_eq!(lines[2], "a,y.png,none,,,,,,,,,,\"\"\"cut off\"\", twice\"");
-        assert!(lines.iter().take(2).all(|l| l.replace("\"x,1.png\"", "x").split(',').count() == 13));
+        assert_eq!(lines[1], "a,\"x,1.png\",none,,,0.75,0.6,,,,,,,");
+        assert_eq!(lines[2], "a,y.png,none,,,,,,,,,,,\"\"\"cut off\"\", twice\"");
+        assert!(lines.iter().take(2).all(|l| l.replace("\"x,1.png\"", "x").split(',').count() == 14));
     }
 
     #[test]

@@ -75,6 +75,18 @@ fn perturbation(text: &mut String, result: &AttackResult) {
             ),
         );
     }
+    if let Some(defence) = &result.defence {
+        push(
+            text,
+            format_args!(
+                "behind the defence {}: DSC {:.3} if the attack knows it, {:.3} if it does not; without the defence {:.3}",
+                defence.defence.name(),
+                defence.adaptive_dsc,
+                defence.oblivious_dsc,
+                defence.undefended_attacked_dsc,
+            ),
+        );
+    }
     if let Some(worst) = &result.worst {
         push(text, format_args!("worst of what was tried: {worst}"));
     }

@@ -144,6 +144,7 @@ function read() {
     seed: Number(chosen("seed")),
     ...(chosen("model") && { model: chosen("model") }),
     ...(chosen("loss") && { loss: chosen("loss") }),
+    ...(chosen("defence") && { defence: { kind: chosen("defence") } }),
   };
   const missing = (pointer, detail) => errors.push({ pointer, detail });
   if (!places.image.file) missing("/image", "choose a sample or an image of your own");

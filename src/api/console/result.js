@@ -48,6 +48,7 @@ export function findings(job, onError) {
   const { request, queries } = result;
   const facts = [
     ["Budget", budget(request.budget)],
+    ...(result.defence === undefined ? [] : [["Defence", defence(result.defence)]]),
     ...(result.adversarial_prompt === undefined ? [] : [["Adversarial prompt", `“${result.adversarial_prompt}”`]]),
     ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${request.goal}, seed ${request.seed}`],
     ["Queries", `${queries.gradient} gradients, ${queries.loss} losses, ${queries.logits} predictions`],
@@ -74,6 +75,11 @@ export function findings(job, onError) {
 
 function budget(given) {
   return given ? `${inAllUnits(given)}, ${given.norm === "linf" ? "L∞" : "L2"}` : "none: the method decides";
+}
+
+function defence({ defence: { kind }, adaptive_dsc: adaptive, oblivious_dsc: oblivious }) {
+  const name = kind.replaceAll("_", " ");
+  return `${name}: DSC ${adaptive.toFixed(3)} if the attack knows it, ${oblivious.toFixed(3)} if it does not`;
 }
 
 function best(at) {

@@ -19,6 +19,8 @@ pub struct Saved {
     pub container: Container,
     /// What is read back from the file.
     pub image: Image,
+    /// The prompt it counts under, if not the problem's.
+    pub prompt: Option<String>,
     /// What the model says about `image`.
     pub evaluation: Evaluation,
 }
@@ -28,11 +30,23 @@ impl Saved {
         // Where the prompt is attacked the image stays as it is.
         let container = if visited.prompt.is_some() { Container::Png } else { problem.container() };
         let (bytes, image) = round_trip(&problem.to_image(&visited.x)?, container)?;
-        let evaluation = match &visited.prompt {
+        let prompt = visited.prompt.clone();
+        let evaluation = match &prompt {
             Some(prompt) => problem.evaluate_under(prompt, &image, oracle)?,
             None => problem.evaluate(&image, oracle)?,
         };
-        Ok(Self { at: visited.at, bytes, container, image, evaluation })
+        Ok(Self { at: visited.at, bytes, container, image, prompt, evaluation })
+    }
+
+    /// What another oracle says about the file.
+    ///
+    /// # Errors
+    /// Those of the oracle.
+    pub fn evaluated_again(&self, problem: &Problem, oracle: &mut dyn Oracle) -> Result<Evaluation, AttackError> {
+        match &self.prompt {
+            Some(prompt) => problem.evaluate_under(prompt, &self.image, oracle),
+            None => problem.evaluate(&self.image, oracle),
+        }
     }
 
     /// Rounding may spoil the best point more than the last one: writes both, asks the model about

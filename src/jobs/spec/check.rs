@@ -52,10 +52,15 @@ fn attack(spec: &JobSpec) -> Result<(), SpecError> {
     spec.attack.attack().check().map_err(blame)?;
     spec.protocol.check(&spec.attack).map_err(blame)?;
     spec.protocol.choices_with(spec.loss).map_err(blame)?;
-    let points = spec.attack.points();
+    if let Some(defence) = &spec.defence {
+        let checked = defence.transformation().check();
+        checked.map_err(|error| SpecError::new(format!("/spec/defence/{}", error.parameter), error))?;
+    }
+    let points = spec.points();
     if points > MOST_POINTS {
-        let detail =
-            format!("the attack would visit {points} points (steps times restarts): use at most {MOST_POINTS}");
+        let detail = format!(
+            "the attack would visit {points} points (steps times restarts, twice with a defence): use at most {MOST_POINTS}"
+        );
         return Err(SpecError::new("/spec/attack/steps", detail));
     }
     Ok(())

@@ -98,6 +98,13 @@ fn a_value_that_makes_no_sense_is_pointed_at() {
             "/spec/attack/severity",
             "1 (mild)",
         ),
+        (json!({"defence": {"kind": "jpeg", "quality": 0}}), "/spec/defence/quality", "1 to 100"),
+        (json!({"defence": {"kind": "magic"}}), "/spec/defence", "bit_depth"),
+        (
+            json!({"defence": {"kind": "jpeg"}, "attack": {"method": "pgd", "steps": 6000}}),
+            "/spec/attack/steps",
+            "twice",
+        ),
         (json!({"success": {"dsc_below": 1.5}}), "/spec/success", "threshold"),
         (json!({"success": {"dsc_to_target_at_least": 0.5}}), "/spec/success", "untargeted"),
         (json!({"priority": 10}), "/spec/priority", "-9 to 9"),

@@ -44,7 +44,7 @@ pub(super) struct Attacked {
 impl Attempt {
     pub(super) fn new(pool: Arc<Pool>, job: Job, lease: Lease, trace: Trace) -> Self {
         let lifeline = Lifeline::new(&pool, lease.clone());
-        let follow = Follow::new(job.spec.attack.points());
+        let follow = Follow::new(job.spec.points());
         Self { pool, job, lease, lifeline, follow, checkpoints: OnceLock::new(), trace }
     }
 
