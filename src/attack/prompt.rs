@@ -55,7 +55,7 @@ impl Prompt {
     /// Prompts that are tried, at most: a prompt without a word for a family has fewer edits.
     pub fn points(&self) -> usize {
         let again = self.edited_again().into_iter().map(|family| Edits::One(family).most()).sum::<usize>();
-        self.edits.most() + self.texts.len() + (self.rounds.saturating_sub(1)) * self.beam * again
+        self.edits.most() + self.texts.len() + self.rounds.saturating_sub(1) * self.beam * again
     }
 
     /// The families of later rounds.

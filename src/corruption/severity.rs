@@ -1,12 +1,14 @@
 //! How strong a corruption is.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// From 1, hardly to be seen, to 5, at which a person would ask for another picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
-pub struct Severity(#[schema(minimum = 1, maximum = 5)] u8);
+pub struct Severity(u8);
 
 impl Severity {
     /// All severities, the mildest first.
@@ -20,6 +22,24 @@ impl Severity {
     /// From 1 to 5.
     pub fn level(self) -> u8 {
         self.0
+    }
+}
+
+/// By hand: the range of a bare number cannot be derived.
+impl PartialSchema for Severity {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .description(Some("From 1 (mild) to 5 (strong)."))
+            .minimum(Some(1))
+            .maximum(Some(5))
+            .into()
+    }
+}
+
+impl ToSchema for Severity {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "CorruptionSeverity".into()
     }
 }
 

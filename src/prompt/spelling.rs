@@ -69,7 +69,9 @@ pub(super) fn typos(prompt: &str, count: usize, draws: &mut Draws) -> Vec<String
         match kind {
             0 => typed[at] = beside(typed[at], draws),
             1 => typed.swap(at - 1, at),
-            2 => drop(typed.remove(at)),
+            2 => {
+                typed.remove(at);
+            }
             _ => typed.insert(at, typed[at]),
         }
         typed.into_iter().collect()

@@ -62,7 +62,7 @@ proptest! {
     ) {
         let mut setup = setup(width, height, budget(norm, levels, Unit::Pixel255));
         setup.region = region.then(|| Mask::from_fn(width, height, |x, y| x <= y));
-        let one_step = Pgd { steps: 1, alpha: Some(setup.budget.epsilon), random_start: false, restarts: 1 };
+        let one_step = Pgd { steps: 1, alpha: Some(setup.budget.unwrap().epsilon), random_start: false, restarts: 1 };
         let fgsm = attack(&AttackSpec::Fgsm(Fgsm {}), setup.clone()).unwrap();
         let pgd = attack(&AttackSpec::Pgd(one_step), setup).unwrap();
         prop_assert_eq!(values(&fgsm), values(&pgd));
@@ -291,7 +291,7 @@ fn requests_that_make_no_sense_are_refused() {
     let nothing = Mask::from_fn(4, 4, |_, _| false);
     assert!(refused(pgd(), Setup { region: Some(nothing), ..good() }).contains("at least one pixel"));
     let confused = budget(Norm::Linf, 8., Unit::Unit01);
-    assert!(refused(pgd(), Setup { budget: confused, ..good() }).contains("did you mean pixel255?"));
+    assert!(refused(pgd(), Setup { budget: Some(confused), ..good() }).contains("did you mean pixel255?"));
 }
 
 fn natural(kind: Kinds, severity: Severity) -> AttackSpec {
@@ -315,7 +315,7 @@ fn the_worst_kind_of_a_group_is_kept_and_named() {
     assert!(outcome.file.evaluation.dsc == lowest && lowest < outcome.clean.dsc);
     let worst = outcome.chosen().unwrap().tried.as_deref().unwrap();
     assert_eq!(outcome.records[outcome.file.at.step].tried.as_deref(), Some(worst));
-    assert_eq!((outcome.within_budget, outcome.budget), (None, None));
+    assert!(outcome.within_budget.is_none() && outcome.budget.is_none());
     assert!(outcome.records.iter().all(|record| record.budget_used.is_none() && record.zero_gradient_share.is_none()));
 
     let alone = attack(&natural(worst.parse().unwrap(), Severity::ALL[4]), unbounded(16, 12)).unwrap();
@@ -389,7 +389,7 @@ fn the_worst_prompt_that_keeps_the_meaning_is_found_on_the_unchanged_image() {
 fn more_rounds_find_no_better_prompt_and_ask_about_no_text_twice() {
     let run = |rounds| {
         let edits = Prompt { edits: Edits::One(Family::Typo), rounds, beam: 2, ..Prompt::default() };
-        (edits.points(), attack(&AttackSpec::Prompt(edits), with_prompt("fetal head")).unwrap())
+        (edits.points(), attack(&AttackSpec::Prompt(edits), with_prompt("polyp")).unwrap())
     };
     let (one, three) = (run(1).1, run(3));
     assert!(three.1.file.evaluation.dsc < one.file.evaluation.dsc, "more letters are worse for the toy");

@@ -1,12 +1,14 @@
 //! The defences that can be asked for.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::{BitDepth, Gaussian, Jpeg, Median, RandomResize, Rescale, Smoothing, TotalVariation, Transformation};
 
 /// A defence and its parameters, for example `{"kind": "jpeg", "quality": 75}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Defence {
     /// Compressed as JPEG.
@@ -25,6 +27,37 @@ pub enum Defence {
     RandomResize(RandomResize),
     /// Noise added, several times.
     Smoothing(Smoothing),
+}
+
+/// By hand: parameters are closed objects, and a schema that adds `kind` from outside could never be met.
+impl PartialSchema for Defence {
+    fn schema() -> RefOr<Schema> {
+        OneOfBuilder::new()
+            .description(Some("A defence and its parameters; what is left out has its default."))
+            .item(tagged::<Jpeg>("jpeg"))
+            .item(tagged::<BitDepth>("bit_depth"))
+            .item(tagged::<Median>("median"))
+            .item(tagged::<Gaussian>("gaussian"))
+            .item(tagged::<Rescale>("resize"))
+            .item(tagged::<TotalVariation>("total_variation"))
+            .item(tagged::<RandomResize>("random_resize"))
+            .item(tagged::<Smoothing>("smoothing"))
+            .into()
+    }
+}
+
+impl ToSchema for Defence {}
+
+/// The parameters of one kind with the field that names it.
+///
+/// # Panics
+/// If `T` is not a struct with named fields.
+fn tagged<T: ToSchema>(kind: &'static str) -> Schema {
+    let RefOr::T(Schema::Object(mut object)) = T::schema() else { panic!("{kind} has to be a struct") };
+    let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([kind]));
+    object.properties.insert("kind".into(), name.into());
+    object.required.push("kind".into());
+    Schema::Object(object)
 }
 
 /// A parameter that makes no sense.
