@@ -12,6 +12,7 @@
 //! artifact                files of jobs
 //! config, telemetry       what an operator sets; what an operator sees
 //! report                  manifests and tables
+//! certify                 what no small change can turn
 //! evaluation, train       attacks on images and data sets, scored; fitting a model
 //! attack                  one file per attack, and the harness all of them share
 //! engine                  the thread that owns the model and batches the questions
@@ -28,6 +29,7 @@ pub mod api;
 pub mod artifact;
 pub mod attack;
 pub mod bench;
+pub mod certify;
 pub mod cli;
 pub mod config;
 pub mod corruption;
