@@ -7,8 +7,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from . import gradients, machine, page
+from . import machine, page
 from .figures import Case, Figures
+from .gradients import Agreement
 from .systems import Tools
 
 BATCHES = (1, 4)
@@ -68,12 +69,14 @@ def run_round(tools: Tools, figures: Figures, cases: list[Case], number: int, as
 
 
 def compare_gradients(tools: Tools, figures: Figures):
-    for case in figures.measured:
-        file, reference = (tools.gradient(case.size, name, case.batch) for name in (case.name, gradients.REFERENCE))
-        compared = case.name.startswith("segprobe") or case.name == "bf16"
-        if compared and Case(case.size, case.batch, gradients.REFERENCE) in figures.measured:
-            figures.agreements[case] = gradients.compare(file, reference)
-            print(f"{case}: {asdict(figures.agreements[case])}", file=sys.stderr)
+    for size, batch in dict.fromkeys((case.size, case.batch) for case in figures.measured):
+        names = [case.name for case in figures.measured if (case.size, case.batch) == (size, batch)]
+        names = [name for name in names if name.startswith("segprobe") or name in ("trunc", "bf16")]
+        if names:
+            for name, rows in tools.exactness(size, names, batch).items():
+                case = Case(size, batch, name)
+                figures.agreements[case] = Agreement.worst(rows)
+                print(f"{case}: {asdict(figures.agreements[case])}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

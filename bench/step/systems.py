@@ -63,6 +63,19 @@ class Tools:
             return self._segprobe(checkpoint, name.split()[1], batch, runs, keep)
         return self._pytorch(checkpoint, name, batch, runs, keep)
 
+    def exactness(self, size: str, names: list[str], batch: int) -> dict[str, list[dict]]:
+        """What exact_gradient.py says of the rows of each configuration whose gradient was kept."""
+        files = {self.gradient(size, name, batch).name: name for name in names}
+        command = [self.python, HERE / "exact_gradient.py", self.out / size, *(self.out / "gradients" / f for f in files),
+                   "--batch", batch]
+        done = machine.run(command, {"OMP_NUM_THREADS": str(self.threads)})
+        if done.failed:
+            raise RuntimeError(done.error[-500:])
+        found = {name: [] for name in names}
+        for row in map(json.loads, done.output.splitlines()):
+            found[files[row["file"]]].append(row)
+        return found
+
     def segprobe_json(self, *flags) -> dict:
         """Runs `segprobe bench` with flags and answers its figures."""
         file = self.out / "bench.json"

@@ -12,8 +12,6 @@ _SPEED = [
     ("f32", _F32, 1.25, "full"),
     ("bf16", ("torchattacks-naive",), 2.2, "full"),
     ("bf16", ("bf16",), 1.2, "full"),
-    ("f16", ("torchattacks-naive",), 2.2, "full"),
-    ("f16", ("bf16",), 1.2, "full"),
     ("f32", ("trunc-compile",), 1.5, "small"),
 ]
 _MEMORY, _CONCURRENCY = 0.6, 1.5

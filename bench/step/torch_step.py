@@ -38,7 +38,7 @@ class Configuration:
     layers that the decoder reads."""
 
     needless: bool = False  # all layers, text encoded in every step, padded, weights that want gradients
-    bf16: bool = False
+    dtype: torch.dtype = torch.float32
     compiled: bool = False
     torchattacks: bool = False
 
@@ -49,15 +49,16 @@ CONFIGURATIONS = {
     "trunc": Configuration(),
     "trunc-malloc": Configuration(),  # differs by its environment
     "trunc-compile": Configuration(compiled=True),
-    "bf16": Configuration(bf16=True),
-    "bf16-compile": Configuration(bf16=True, compiled=True),
+    "bf16": Configuration(dtype=torch.bfloat16),
+    "bf16-compile": Configuration(dtype=torch.bfloat16, compiled=True),
+    "f64": Configuration(dtype=torch.float64),  # for its gradient, which the others approximate
 }
 
 
 class Model:
     def __init__(self, folder: Path, configuration: Configuration, batch: int):
         self.needless = configuration.needless
-        self.dtype = torch.bfloat16 if configuration.bf16 else torch.float32
+        self.dtype = configuration.dtype
         self.hf = transformers.CLIPSegForImageSegmentation.from_pretrained(folder).to(self.dtype).eval()
         self.hf.requires_grad_(self.needless)
         if not self.needless:
@@ -73,12 +74,13 @@ class Model:
             return self.hf.clip.get_text_features(**self.tokens).pooler_output
 
     def logits(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """[batch, side, side] in f32."""
+        """[batch, side, side], in f32 or better."""
         states = self.hf.clip.vision_model(pixel_values.to(self.dtype), output_hidden_states=True).hidden_states
         conditional = self._encode() if self.needless else self.conditional
         logits = self.hf.decoder([states[i + 1] for i in self.hf.extract_layers], conditional).logits
         batch, _, height, width = pixel_values.shape
-        return logits.float().reshape(batch, height, width)
+        at_least_f32 = torch.promote_types(self.dtype, torch.float32)
+        return logits.to(at_least_f32).reshape(batch, height, width)
 
 
 class TwoClasses(torch.nn.Module):
@@ -121,7 +123,7 @@ def measure(asked) -> dict:
     configuration = CONFIGURATIONS[asked.configuration]
     torch.set_num_threads(asked.threads)
     images, masks = pictures(asked.checkpoint, asked.batch)
-    pixel_values = normalise(images)
+    pixel_values = normalise(images).to(torch.promote_types(configuration.dtype, torch.float32))
     model = Model(asked.checkpoint, configuration, asked.batch)
     loading = peak_rss_mib()
     try:
@@ -152,7 +154,7 @@ def measure(asked) -> dict:
         found["step_s"] = seconds(step, asked.runs)
     found["peak_rss_mib"], found["loading_peak_rss_mib"] = peak_rss_mib(), loading
     if asked.gradient:
-        np.save(asked.gradient, step().float().reshape(-1, images.shape[-1]).numpy())
+        np.save(asked.gradient, step().double().reshape(-1, images.shape[-1]).numpy())
     return found
 
 

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,8 +15,11 @@ use crate::artifact::layout;
 
 /// How often lost jobs are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
-/// How often old jobs and files without a job are looked for.
+/// How often old jobs are looked for, from the start on.
 const CLEAN: Duration = Duration::from_secs(3600);
+/// How often files without a job are looked for. Not at the start: a database that was restored from an older backup, or is
+/// the wrong one, knows no job of many files, and who started the process should find out first.
+const SEARCH: Duration = Duration::from_secs(3600);
 /// Files of a job that is younger may belong to a request whose row is not written yet.
 const GRACE: Duration = Duration::from_secs(3600);
 /// Jobs that are removed at once; the store is not held up for longer.
@@ -25,13 +28,16 @@ const PURGED_AT_ONCE: u32 = 100;
 /// Works until the shutdown.
 pub(super) async fn run(jobs: Jobs, shutdown: CancellationToken) {
     let (mut sweep, mut clean) = (tokio::time::interval(SWEEP), tokio::time::interval(CLEAN));
-    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    clean.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut search = tokio::time::interval_at(tokio::time::Instant::now() + SEARCH, SEARCH);
+    for interval in [&mut sweep, &mut clean, &mut search] {
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    }
     loop {
         let done = tokio::select! {
             () = shutdown.cancelled() => return,
             _ = sweep.tick() => sweep_lost(&jobs).await,
-            _ = clean.tick() => tidy(&jobs).await,
+            _ = clean.tick() => forget_old(&jobs).await,
+            _ = search.tick() => remove_strays(&jobs).await,
         };
         if let Err(error) = done {
             tracing::warn!(%error, "the janitor tries again later");
@@ -48,21 +54,28 @@ async fn sweep_lost(jobs: &Jobs) -> Result<(), JobError> {
     Ok(())
 }
 
-async fn tidy(jobs: &Jobs) -> Result<(), JobError> {
+/// Removes what has been kept for long enough.
+async fn forget_old(jobs: &Jobs) -> Result<(), JobError> {
+    const HOUR: Duration = Duration::from_secs(3600);
     let config = jobs.queue_config();
     if config.keep_days > 0 {
-        purge(jobs, TimeDelta::days(config.keep_days.into())).await?;
+        purge(jobs, 24 * HOUR * config.keep_days).await?;
     }
-    jobs.store().forget_keys(Utc::now() - TimeDelta::hours(config.idempotency_hours.into())).await?;
+    jobs.store().forget_keys(HOUR * config.idempotency_hours).await?;
+    Ok(())
+}
+
+/// Removes files that belong to nothing.
+async fn remove_strays(jobs: &Jobs) -> Result<(), JobError> {
     remove_orphans(jobs, GRACE).await?;
     jobs.artifacts().remove_leftovers(GRACE).await?;
     Ok(())
 }
 
-/// Removes jobs that ended longer ago than `age`, with their files.
-async fn purge(jobs: &Jobs, age: TimeDelta) -> Result<(), JobError> {
+/// Removes jobs that ended at least `age` ago, with their files.
+async fn purge(jobs: &Jobs, age: Duration) -> Result<(), JobError> {
     loop {
-        let purged = jobs.store().purge(Utc::now() - age, PURGED_AT_ONCE).await?;
+        let purged = jobs.store().purge(age, PURGED_AT_ONCE).await?;
         for id in &purged {
             jobs.forget_files(*id).await;
         }
@@ -166,7 +179,7 @@ mod tests {
         let _workers = service.start();
         let job = service.ended(service.queued(quick()).await).await;
         put(&service, layout::attempt(job.id.0, 0)).await;
-        tidy(&service.jobs).await.unwrap();
+        remove_strays(&service.jobs).await.unwrap();
         assert_eq!(service.jobs.artifacts().below(&layout::attacks(job.id.0)).await.unwrap(), ["1"]);
         assert!(service.jobs.artifact(&job, "overlay.png").await.unwrap().is_some());
     }
@@ -176,10 +189,9 @@ mod tests {
         let service = Service::new(config()).await;
         let (ended, waits) = (service.queued(quick()).await, service.queued(quick()).await);
         service.jobs.cancel(ended).await.unwrap();
-        purge(&service.jobs, TimeDelta::days(1)).await.unwrap();
+        purge(&service.jobs, GRACE).await.unwrap();
         assert!(service.jobs.find(ended).await.is_ok());
-        // Older than some moment that is yet to come.
-        purge(&service.jobs, TimeDelta::seconds(-60)).await.unwrap();
+        purge(&service.jobs, Duration::ZERO).await.unwrap();
         assert!(matches!(service.jobs.find(ended).await, Err(JobError::Absent)));
         assert!(service.jobs.find(waits).await.is_ok());
         assert_eq!(service.jobs.artifacts().below(&layout::all_inputs()).await.unwrap(), [waits.to_string()]);

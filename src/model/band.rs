@@ -4,7 +4,7 @@
 //! products are fused with the sums and go along the band, as in a dense product, and so do not depend on the
 //! processor's vectors.
 
-use crate::nn::vectorised;
+use crate::nn::{Kernel, vectorised};
 
 /// Numbers side by side in an inner loop: four vectors of AVX-512.
 const WIDE: usize = 64;
@@ -86,25 +86,7 @@ impl Band {
     pub(super) fn along_lines(&self, x: &[f32]) -> Vec<f32> {
         let lines = x.len() / self.inputs;
         let mut out = vec![0.; lines * self.outputs()];
-        let mut side_by_side = vec![[0.; LANES]; self.inputs];
-        let (blocks, results) = (x.chunks(LANES * self.inputs), out.chunks_mut(LANES * self.outputs()));
-        vectorised(|| {
-            for (x, out) in blocks.zip(results) {
-                for (lane, line) in x.chunks_exact(self.inputs).enumerate() {
-                    side_by_side.iter_mut().zip(line).for_each(|(lanes, value)| lanes[lane] = *value);
-                }
-                let lines = x.len() / self.inputs;
-                for (i, (first, weights)) in self.iter().enumerate() {
-                    let mut sums = [0f32; LANES];
-                    for (weight, values) in weights.iter().zip(&side_by_side[first..]) {
-                        add(&mut sums, *weight, values);
-                    }
-                    for (line, sum) in sums.iter().enumerate().take(lines) {
-                        out[line * self.outputs() + i] = *sum;
-                    }
-                }
-            }
-        });
+        vectorised(Lines { band: self, x, out: &mut out });
         out
     }
 
@@ -114,30 +96,76 @@ impl Band {
         let mut row = vec![0.; width];
         for plane in x.chunks_exact(self.inputs * width) {
             for (first, weights) in self.iter() {
-                vectorised(|| sum_of_rows(&mut row, weights, &plane[first * width..]));
+                vectorised(SumOfRows { row: &mut row, weights, x: &plane[first * width..] });
                 each(&row);
             }
         }
     }
 }
 
-/// `row = sum of weight * row of x`, for the rows of `x` that `weights` has.
-#[inline(always)]
-fn sum_of_rows(row: &mut [f32], weights: &[f32], x: &[f32]) {
-    let width = row.len();
-    let (body, tail) = row.as_chunks_mut::<WIDE>();
-    for (at, sums) in body.iter_mut().enumerate() {
-        *sums = [0.; WIDE];
-        for (k, weight) in weights.iter().enumerate() {
-            let (values, _) = x[k * width + at * WIDE..].as_chunks::<WIDE>();
-            add(sums, *weight, &values[0]);
+/// Lines along their length, [`LANES`] side by side.
+struct Lines<'a> {
+    band: &'a Band,
+    /// `[lines, inputs]`
+    x: &'a [f32],
+    /// `[lines, outputs]`
+    out: &'a mut [f32],
+}
+
+impl Kernel for Lines<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { band, x, out } = self;
+        let (inputs, outputs) = (band.inputs, band.outputs());
+        let mut side_by_side = vec![[0.; LANES]; inputs];
+        for (x, out) in x.chunks(LANES * inputs).zip(out.chunks_mut(LANES * outputs)) {
+            for (lane, line) in x.chunks_exact(inputs).enumerate() {
+                side_by_side.iter_mut().zip(line).for_each(|(lanes, value)| lanes[lane] = *value);
+            }
+            let mut begin = 0;
+            for (i, (first, end)) in band.rows.iter().enumerate() {
+                let mut sums = [0f32; LANES];
+                for (weight, values) in band.weights[begin..*end].iter().zip(&side_by_side[*first..]) {
+                    add(&mut sums, *weight, values);
+                }
+                for (to, sum) in out[i..].iter_mut().step_by(outputs).zip(sums) {
+                    *to = sum;
+                }
+                begin = *end;
+            }
         }
     }
-    let begin = width - tail.len();
-    tail.fill(0.);
-    for (k, weight) in weights.iter().enumerate() {
-        let values = &x[k * width + begin..(k + 1) * width];
-        tail.iter_mut().zip(values).for_each(|(sum, value)| *sum = weight.mul_add(*value, *sum));
+}
+
+/// `row = sum of weight * row of x`, for the rows of `x` that `weights` has.
+struct SumOfRows<'a> {
+    row: &'a mut [f32],
+    weights: &'a [f32],
+    x: &'a [f32],
+}
+
+impl Kernel for SumOfRows<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { row, weights, x } = self;
+        let width = row.len();
+        let (body, tail) = row.as_chunks_mut::<WIDE>();
+        for (at, sums) in body.iter_mut().enumerate() {
+            *sums = [0.; WIDE];
+            for (k, weight) in weights.iter().enumerate() {
+                let (values, _) = x[k * width + at * WIDE..].as_chunks::<WIDE>();
+                add(sums, *weight, &values[0]);
+            }
+        }
+        let begin = width - tail.len();
+        tail.fill(0.);
+        for (k, weight) in weights.iter().enumerate() {
+            for (sum, value) in tail.iter_mut().zip(&x[k * width + begin..(k + 1) * width]) {
+                *sum = weight.mul_add(*value, *sum);
+            }
+        }
     }
 }
 

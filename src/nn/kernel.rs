@@ -155,20 +155,12 @@ pub(crate) fn dot<T: Float>(a: &[T], b: &[T]) -> T {
 /// A loop over numbers.
 ///
 /// `run` should be `#[inline(always)]`, and so should what it calls: a function that stays one of its own knows nothing
-/// of the vector instructions around its call. A small closure is a kernel too; a large one may stay a function.
+/// of the vector instructions around its call. That is why a closure, which may stay one, is no kernel.
 pub(crate) trait Kernel {
     /// What it answers.
     type Output;
     /// Runs the loop.
     fn run(self) -> Self::Output;
-}
-
-impl<R, F: FnOnce() -> R> Kernel for F {
-    type Output = R;
-    #[inline(always)]
-    fn run(self) -> R {
-        self()
-    }
 }
 
 /// Runs a kernel compiled for the best vector instructions of this machine.

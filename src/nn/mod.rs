@@ -32,7 +32,7 @@ pub use activation::{Activation, quick_gelu};
 pub use attention::attention;
 pub use block::{AdapterLayers, BlockLayers, BlockLayout, FusedBlock};
 pub use convolution::{conv3x3, patchify, transposed_convolution};
-pub(crate) use kernel::{slice, vectorised, with_slices};
+pub(crate) use kernel::{Kernel, slice, vectorised, with_slices};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use matmul::half::Format;

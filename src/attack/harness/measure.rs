@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use super::budget::Norm;
 use super::projection::Ball;
 use crate::attack::AttackError;
-use crate::nn::{vectorised, with_slices};
+use crate::nn::{Kernel, vectorised, with_slices};
 use crate::oracle::OracleError;
 
 /// Numbers that are looked at together; few enough for a count in 32 bits.
@@ -28,11 +28,16 @@ pub(super) fn measure(ball: &Ball, x: &Tensor, gradient: Option<&Tensor>) -> Res
     let here = |t: &Tensor| t.device().is_cpu() && t.dtype() == DType::F32;
     let (distance, counted) = if here(x) && gradient.as_ref().is_none_or(here) {
         let distance = match ball.norm() {
-            Norm::Linf => with_slices([x, ball.clean()], |[x, clean]| largest_difference(x, clean))?,
+            Norm::Linf => with_slices([x, ball.clean()], |[x, clean]| vectorised(LargestDifference { x, clean }))?,
             // Summed where and as it always was: the last digits are reported.
             Norm::L2 => ball.distance(x)?.to_scalar()?,
         };
-        (distance, gradient.map(|gradient| with_slices([&gradient], |[gradient]| nonzero(gradient))).transpose()?)
+        (
+            distance,
+            gradient
+                .map(|gradient| with_slices([&gradient], |[gradient]| vectorised(Nonzero(gradient))))
+                .transpose()?,
+        )
     } else {
         on_device(ball, x, gradient.as_ref())?
     };
@@ -58,31 +63,47 @@ fn on_device(ball: &Ball, x: &Tensor, gradient: Option<&Tensor>) -> Result<(f64,
     Ok((read[0], Some(read[1].is_finite().then_some(read[2] as u64))))
 }
 
-fn largest_difference(x: &[f32], clean: &[f32]) -> f64 {
-    const LANES: usize = 16;
-    vectorised(|| {
+/// The largest distance of a number from the clean one.
+struct LargestDifference<'a> {
+    x: &'a [f32],
+    clean: &'a [f32],
+}
+
+impl Kernel for LargestDifference<'_> {
+    type Output = f64;
+    #[inline(always)]
+    fn run(self) -> f64 {
+        const LANES: usize = 16;
         let mut largest = [0f32; LANES];
         let keep = |largest: &mut f32, x: &f32, clean: &f32| {
             let difference = (x - clean).abs();
             *largest = if difference > *largest { difference } else { *largest };
         };
-        let ((x, x_tail), (clean, clean_tail)) = (x.as_chunks::<LANES>(), clean.as_chunks::<LANES>());
+        let ((x, x_tail), (clean, clean_tail)) = (self.x.as_chunks::<LANES>(), self.clean.as_chunks::<LANES>());
         for (x, clean) in x.iter().zip(clean) {
-            largest.iter_mut().zip(x.iter().zip(clean)).for_each(|(largest, (x, clean))| keep(largest, x, clean));
+            for (largest, (x, clean)) in largest.iter_mut().zip(x.iter().zip(clean)) {
+                keep(largest, x, clean);
+            }
         }
-        x_tail.iter().zip(clean_tail).for_each(|(x, clean)| keep(&mut largest[0], x, clean));
+        for (x, clean) in x_tail.iter().zip(clean_tail) {
+            keep(&mut largest[0], x, clean);
+        }
         f64::from(largest.into_iter().fold(0., f32::max))
-    })
+    }
 }
 
 /// How many are not zero; `None` if one is not finite.
-fn nonzero(gradient: &[f32]) -> Option<u64> {
-    /// The bits of the exponent: all are set in infinities and in what is not a number.
-    const EXPONENT: u32 = 0x7f80_0000;
-    const MAGNITUDE: u32 = 0x7fff_ffff;
-    vectorised(|| {
+struct Nonzero<'a>(&'a [f32]);
+
+impl Kernel for Nonzero<'_> {
+    type Output = Option<u64>;
+    #[inline(always)]
+    fn run(self) -> Option<u64> {
+        /// The bits of the exponent: all are set in infinities and in what is not a number.
+        const EXPONENT: u32 = 0x7f80_0000;
+        const MAGNITUDE: u32 = 0x7fff_ffff;
         let (mut count, mut infinite) = (0, 0);
-        for chunk in gradient.chunks(CHUNK) {
+        for chunk in self.0.chunks(CHUNK) {
             let mut nonzero = 0;
             for value in chunk {
                 let bits = value.to_bits();
@@ -92,7 +113,7 @@ fn nonzero(gradient: &[f32]) -> Option<u64> {
             count += u64::from(nonzero);
         }
         (infinite == 0).then_some(count)
-    })
+    }
 }
 
 #[cfg(test)]

@@ -278,11 +278,11 @@ pub trait JobStore: Send + Sync + std::fmt::Debug {
     /// process that uses the store. The attempts count, so a job that kills its process is given up in the end.
     async fn recover(&self) -> Result<u64, StoreError>;
 
-    /// Removes jobs that ended before `before`, at most `limit` of them, and answers their names.
-    async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<JobId>, StoreError>;
+    /// Removes jobs that ended at least `age` ago by the store's clock, at most `limit` of them, and answers their names.
+    async fn purge(&self, age: Duration, limit: u32) -> Result<Vec<JobId>, StoreError>;
 
-    /// Forgets idempotency keys of jobs that were submitted before `before`.
-    async fn forget_keys(&self, before: DateTime<Utc>) -> Result<u64, StoreError>;
+    /// Forgets idempotency keys of jobs that were submitted at least `age` ago by the store's clock.
+    async fn forget_keys(&self, age: Duration) -> Result<u64, StoreError>;
 
     /// Writes down which models a worker holds, now. That another worker held one may be forgotten after an hour.
     async fn announce(&self, worker: &str, models: &[Announcement]) -> Result<(), StoreError>;

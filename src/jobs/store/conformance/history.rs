@@ -88,6 +88,6 @@ pub async fn a_look_that_finds_nothing_tells_nobody(store: &Store) {
     store.sweep().await.unwrap();
     store.ping().await.unwrap();
     assert_eq!(store.delete(id).await.unwrap(), Deleted::NotFinal);
-    assert_eq!(store.purge(chrono::DateTime::UNIX_EPOCH, 10).await.unwrap(), []);
+    assert_eq!(store.purge(LONG, 10).await.unwrap(), []);
     assert!(!changes.has_changed().unwrap());
 }

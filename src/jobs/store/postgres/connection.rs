@@ -36,8 +36,13 @@ pub(super) struct Database {
 impl Database {
     pub(super) async fn connect(url: &str) -> Result<Self, StoreError> {
         let options = options(url)?;
-        // a lock that is not free by then belongs to a transaction whose process hangs
-        let options = options.options([("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")]);
+        let options = options.options([
+            // a lock that is not free by then belongs to a transaction whose process hangs
+            ("lock_timeout", "10s"),
+            ("idle_in_transaction_session_timeout", "60s"),
+            // a claim takes a millisecond, but is estimated so high that it would first be compiled, for twenty-five
+            ("jit", "off"),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(POOL_TIMEOUT)

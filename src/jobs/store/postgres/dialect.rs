@@ -55,12 +55,13 @@ pub(super) async fn server(connection: &mut Connection) -> Result<(String, u32, 
     Ok((format!("PostgreSQL {version}"), u32::try_from(number / 10_000).unwrap_or(0), read_only))
 }
 
-/// Jobs and steps ahead of the queued job $1, and steps of those that run.
+/// Jobs and steps ahead of the queued job $1, and steps of those that run. `steps >= 0` holds for all jobs: it allows the
+/// index `jobs_waiting`.
 pub(super) const PLACE: &str = "WITH this AS (SELECT id, priority FROM jobs WHERE id = $1 AND state = 'queued'),
      ahead AS (
          SELECT waiting.steps FROM this JOIN jobs AS waiting
          ON waiting.priority > this.priority OR (waiting.priority = this.priority AND waiting.id < this.id)
-         WHERE waiting.state = 'queued')
+         WHERE waiting.state = 'queued' AND waiting.steps >= 0)
      SELECT
          (SELECT count(*) FROM ahead),
          (SELECT CAST(coalesce(sum(steps), 0) AS bigint) FROM ahead),

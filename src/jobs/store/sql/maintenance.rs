@@ -1,11 +1,11 @@
 //! What nobody asks for but time brings: lost leases, old jobs, old keys.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
 
 use super::connection::{Database, Write};
 use super::dialect::for_update_of_free;
 use super::error::store_error;
-use super::rows::{JobRow, job_id};
+use super::rows::{JobRow, job_id, milliseconds};
 use super::transition::{Ending, end, requeue};
 use crate::jobs::store::StoreError;
 use crate::jobs::{Failure, Job, JobId};
@@ -86,15 +86,16 @@ pub(super) async fn recover(database: &Database) -> Result<u64, StoreError> {
     Ok(released.ended + released.requeued)
 }
 
-/// Removes jobs that ended before a time.
-pub(super) async fn purge(database: &Database, before: DateTime<Utc>, limit: u32) -> Result<Vec<JobId>, StoreError> {
+/// Removes jobs that ended at least `age` ago.
+pub(super) async fn purge(database: &Database, age: Duration, limit: u32) -> Result<Vec<JobId>, StoreError> {
     let mut write = database.write().await?;
+    let until = write.now.saturating_sub(milliseconds(age));
     let names: Vec<String> = sqlx::query_scalar(
         "DELETE FROM jobs WHERE id IN (
-             SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < $1 ORDER BY finished_at LIMIT $2)
+             SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at <= $1 ORDER BY finished_at LIMIT $2)
          RETURNING id",
     )
-    .bind(before.timestamp_millis())
+    .bind(until)
     .bind(i64::from(limit))
     .fetch_all(write.connection())
     .await
@@ -106,14 +107,15 @@ pub(super) async fn purge(database: &Database, before: DateTime<Utc>, limit: u32
     Ok(names)
 }
 
-/// Forgets the idempotency keys of jobs that were submitted before a time.
-pub(super) async fn forget_keys(database: &Database, before: DateTime<Utc>) -> Result<u64, StoreError> {
+/// Forgets the idempotency keys of jobs that were submitted at least `age` ago.
+pub(super) async fn forget_keys(database: &Database, age: Duration) -> Result<u64, StoreError> {
     let mut write = database.write().await?;
+    let until = write.now.saturating_sub(milliseconds(age));
     let forgotten = sqlx::query(
         "UPDATE jobs SET idempotency_key = NULL, request_sha256 = NULL
-         WHERE idempotency_key IS NOT NULL AND created_at < $1",
+         WHERE idempotency_key IS NOT NULL AND created_at <= $1",
     )
-    .bind(before.timestamp_millis())
+    .bind(until)
     .execute(write.connection())
     .await
     .map_err(store_error)?;

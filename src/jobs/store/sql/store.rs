@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::connection::Database;
@@ -96,12 +95,12 @@ impl JobStore for Store {
         maintenance::recover(&self.0).await
     }
 
-    async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<JobId>, StoreError> {
-        maintenance::purge(&self.0, before, limit).await
+    async fn purge(&self, age: Duration, limit: u32) -> Result<Vec<JobId>, StoreError> {
+        maintenance::purge(&self.0, age, limit).await
     }
 
-    async fn forget_keys(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        maintenance::forget_keys(&self.0, before).await
+    async fn forget_keys(&self, age: Duration) -> Result<u64, StoreError> {
+        maintenance::forget_keys(&self.0, age).await
     }
 
     async fn announce(&self, worker: &str, models: &[Announcement]) -> Result<(), StoreError> {
