@@ -12,10 +12,13 @@
 //! artifact                files of jobs
 //! config, telemetry       what an operator sets; what an operator sees
 //! report                  manifests and tables
+//! certify                 what no small change can turn
 //! evaluation, train       attacks on images and data sets, scored; fitting a model
 //! attack                  one file per attack, and the harness all of them share
 //! engine                  the thread that owns the model and batches the questions
 //! oracle                  what an attack may ask about an image
+//! corruption, prompt      what happens to pictures by nature; edits of prompts
+//! phantom                 pictures that are made up
 //! model                   CLIPSeg and what the rest of the system may know of it
 //! loss, metric, imaging   losses on logits, scores of masks and images, files and pixels
 //! nn                      differentiable layers and their kernels
@@ -26,8 +29,11 @@ pub mod api;
 pub mod artifact;
 pub mod attack;
 pub mod bench;
+pub mod certify;
 pub mod cli;
 pub mod config;
+pub mod corruption;
+mod drawing;
 pub mod engine;
 pub mod evaluation;
 pub mod imaging;
@@ -38,6 +44,7 @@ pub mod model;
 pub mod nn;
 pub mod oracle;
 pub mod phantom;
+pub mod prompt;
 pub mod report;
 pub mod telemetry;
 pub mod tls;

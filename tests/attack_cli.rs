@@ -50,6 +50,13 @@ impl Desk {
         String::from_utf8(output.stderr).unwrap()
     }
 
+    /// Why an attack on the picture is refused, whatever lies in the folder.
+    fn refusal_to(&self, flags: &str) -> String {
+        let output = self.run(&format!("attack --prompt polyp --image image.png {flags}"));
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     fn json(&self, name: &str) -> Value {
         serde_json::from_slice(&std::fs::read(self.path(name)).unwrap()).unwrap()
     }
@@ -261,4 +268,122 @@ fn an_evaluation_without_attacks_is_a_table_of_clean_scores() {
     let images: Vec<&str> = csv.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
     assert_eq!(images, ["endoscopy-0000.png", "endoscopy-0002.png"]);
     assert!(String::from_utf8(output.stdout).unwrap().contains("| endoscopy | 2 |"));
+}
+
+#[test]
+fn a_corruption_has_no_budget_and_a_name() {
+    let desk = Desk::new();
+    let said = desk.attack("--image image.png --mask mask.png --method corruption --kind endoscopy --severity 5");
+    let result = desk.json("out/result.json");
+    assert!(result["within_budget"].is_null() && result["request"]["budget"].is_null());
+    assert!(result["perturbation"]["linf_levels"].as_u64().unwrap() > 0);
+    let worst = result["worst"].as_str().unwrap();
+    assert!(said.contains(&format!("worst of what was tried: {worst}")) && !said.contains("budget"), "{said}");
+    assert!(desk.refusal_to("--method corruption --epsilon 4").contains("has no budget"));
+    assert!(desk.refusal_to("--method pgd --severity 4").contains("belongs to corruption"));
+}
+
+#[test]
+fn an_edited_prompt_leaves_the_image_as_it_is() {
+    let desk = Desk::new();
+    let said = desk.attack("--image image.png --mask mask.png --method prompt --out text");
+    let result = desk.json("text/result.json");
+    assert_eq!(desk.image("text/adversarial.png"), picture().0);
+    assert_eq!(result["perturbation"]["identical"], true);
+    let prompt = result["adversarial_prompt"].as_str().unwrap();
+    assert!(prompt != "polyp" && said.contains(&format!("adversarial prompt: {prompt:?}")), "{said}");
+    let families = result["prompt_sensitivity"]["families"].as_array().unwrap();
+    assert!(families.iter().any(|family| family["family"] == "empty" && family["prompts"] == 1));
+    // the tokenizer folds capitals: the same ids, the same mask
+    let case = families.iter().find(|family| family["family"] == "case").unwrap();
+    assert_eq!(case["lowest_consistency"], 1.);
+    let step = result["steps"].as_array().unwrap().iter().find(|step| step["prompt"]["text"] == prompt).unwrap();
+    assert_eq!(step["dsc"], result["adversarial_file"]["dsc"]);
+}
+
+#[test]
+fn corruptions_and_prompts_are_columns_of_a_table() {
+    let desk = Desk::new();
+    write_folder(Kind::Endoscopy, &desk.path("data"), 0..2, (48, 40)).unwrap();
+    let flags = "--method corruption --method prompt --kind hair,jpeg --severity 1,5 --edits typo";
+    let output = desk.run(&format!("evaluate --data data --out table {flags}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = desk.json("table/summary.json");
+    let attacks = summary["all"]["attacks"].as_array().unwrap();
+    let variants: Vec<_> = attacks.iter().map(|attack| attack["variant"].as_str().unwrap()).collect();
+    assert_eq!(variants, ["hair 1", "hair 5", "jpeg 1", "jpeg 5", "typo"]);
+    assert!(attacks.iter().all(|attack| attack["epsilon"].is_null() && attack["dsc"]["mean"].is_f64()));
+    let text = std::fs::read_to_string(desk.path("table/summary.md")).unwrap();
+    assert!(text.contains("| corruption hair 1 | corruption hair 5 |"), "{text}");
+}
+
+#[test]
+fn a_defended_model_is_attacked_with_and_without_knowledge_of_its_defence() {
+    let desk = Desk::new();
+    let said = desk.attack("--image image.png --mask mask.png --steps 4 --defence bit_depth:bits=3");
+    let result = desk.json("out/result.json");
+    let defence = &result["defence"];
+    assert_eq!(defence["defence"], serde_json::json!({"kind": "bit_depth", "bits": 3}));
+    assert_eq!((&defence["gradient"], &defence["samples"]), (&"straight_through".into(), &1.into()));
+    assert_eq!(defence["adaptive_dsc"], result["adversarial_file"]["dsc"]);
+    let dsc = |name: &str| defence[name].as_f64().unwrap();
+    assert_eq!(dsc("worst_dsc"), dsc("adaptive_dsc").min(dsc("oblivious_dsc")));
+    assert!(defence["repeated"].is_null() && said.contains("behind the defence bit_depth: DSC"), "{said}");
+
+    desk.attack("--image image.png --mask mask.png --steps 4 --out bare");
+    assert_eq!(desk.files("bare")["adversarial.png"], desk.files("out")["oblivious.png"]);
+    assert_eq!(desk.json("bare/result.json")["adversarial_file"]["dsc"], defence["undefended_attacked_dsc"]);
+    assert!(desk.refusal_to("--defence jpeg:quality=0").contains("1 to 100"));
+}
+
+#[test]
+fn a_random_defence_is_judged_by_fresh_draws_and_repeats_itself() {
+    let desk = Desk::new();
+    let run = |out: &str| {
+        desk.attack(&format!("--image image.png --mask mask.png --steps 2 --defence smoothing:samples=2 --out {out}"));
+        let mut files = desk.files(out);
+        files.remove("manifest.json");
+        files
+    };
+    assert_eq!(run("a"), run("b"));
+    let repeated = desk.json("a/result.json")["defence"]["repeated"].take();
+    let dsc = |name: &str| repeated[name].as_f64().unwrap();
+    assert_eq!(repeated["draws"], 5);
+    assert!(dsc("lowest_dsc") <= dsc("mean_dsc") && dsc("mean_dsc") <= dsc("highest_dsc"));
+}
+
+#[test]
+fn a_table_of_a_defended_model_has_both_scores() {
+    let desk = Desk::new();
+    write_folder(Kind::Endoscopy, &desk.path("data"), 0..2, (48, 40)).unwrap();
+    let output = desk.run("evaluate --data data --out table --method fgsm --epsilon 8 --defence median");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = desk.json("table/summary.json");
+    assert_eq!(summary["defence"]["kind"], "median");
+    assert!(summary["all"]["attacks"][0]["oblivious_dsc"].is_f64());
+    let text = std::fs::read_to_string(desk.path("table/summary.md")).unwrap();
+    assert!(text.contains("the attacks know it") && text.contains("- fgsm 8 pixel255: "), "{text}");
+}
+
+#[test]
+fn a_certificate_counts_what_is_abstained_from_as_wrong_and_repeats_itself() {
+    let desk = Desk::new();
+    let run = |out: &str, jobs: usize| {
+        let flags = format!("--sigma 0.02 --choose 3 --samples 70 --alpha 0.01 --jobs {jobs} --out {out}");
+        let output = desk.run(&format!("certify --image image.png --mask mask.png --prompt polyp {flags}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        desk.files(out)
+    };
+    assert_eq!(run("a", 1), run("b", 4));
+    let document = desk.json("a/certificate.json");
+    let (predicted, abstained) = (desk.mask("a/mask.png"), desk.mask("a/abstained.png"));
+    let (_, reference) = picture();
+    let wrong =
+        Mask::from_fn(90, 72, |x, y| if abstained.get(x, y) { !reference.get(x, y) } else { predicted.get(x, y) });
+    assert_eq!(document["scores"]["certified_dsc"], Confusion::between(&wrong, &reference).unwrap().dsc());
+    assert_eq!(document["abstained_share"], abstained.area() as f64 / (90. * 72.));
+    assert!((document["radius_l2"].as_f64().unwrap() - 0.02 * 0.674_489_75).abs() < 1e-9);
+
+    let few = desk.run("certify --image image.png --prompt polyp --samples 20");
+    assert!(!few.status.success() && String::from_utf8_lossy(&few.stderr).contains("use at least"), "{few:?}");
 }

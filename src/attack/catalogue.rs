@@ -5,6 +5,7 @@
 
 mod black_box;
 mod minimal;
+mod unbounded;
 mod white_box;
 
 use serde::Serialize;
@@ -29,7 +30,7 @@ pub struct Method {
     pub paper: Paper,
     /// What the attacker has to know.
     pub threat_model: ThreatModel,
-    /// The norms in which its budget can be given.
+    /// The norms in which its budget can be given; none if it has no budget.
     #[schema(value_type = Vec<Norm>)]
     pub norms: &'static [Norm],
     /// JSON Schema (2020-12) of its parameters, without `method`.
@@ -64,6 +65,10 @@ pub enum ThreatModel {
     Score,
     /// Its masks alone.
     Decision,
+    /// Nothing: there is no attacker.
+    Natural,
+    /// The text alone: the image stays, and the attack asks for masks.
+    Prompt,
 }
 
 /// A method in the making.
@@ -78,7 +83,10 @@ struct Entry {
 
 /// All methods, the quickest of each family first.
 fn entries() -> Vec<Entry> {
-    [white_box::entries(), minimal::entries(), black_box::entries()].into_iter().flatten().collect()
+    [white_box::entries(), minimal::entries(), black_box::entries(), unbounded::entries()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// All methods, the quickest of each family first.

@@ -7,6 +7,7 @@ mod apgd;
 mod bim;
 mod blackbox;
 pub mod catalogue;
+mod corruption;
 mod dct;
 mod di_fgsm;
 mod diversity;
@@ -19,6 +20,7 @@ mod momentum;
 mod ni_fgsm;
 mod padam;
 mod pgd;
+mod prompt;
 pub mod protocol;
 mod schema;
 mod steps;
@@ -30,6 +32,7 @@ use serde::{Deserialize, Serialize};
 pub use apgd::Apgd;
 pub use bim::Bim;
 pub use blackbox::{Boundary, Nes, Noise, NoiseKind, Spsa, Square, SquareMask};
+pub use corruption::Corruption;
 pub use dct::Dct;
 pub use di_fgsm::DiFgsm;
 pub use fgsm::Fgsm;
@@ -42,12 +45,13 @@ pub use harness::problem::{Problem, Setup};
 pub use harness::smallest::Smallest;
 pub use harness::success::{Criterion, Success};
 pub use harness::tracker::{StepRecord, Tracker, Watcher};
-pub use harness::{Outcome, run};
+pub use harness::{Outcome, check_bounds, run};
 pub use mi_fgsm::MiFgsm;
 pub use minimal::{Cw, Dag, SmallestEpsilon};
 pub use ni_fgsm::NiFgsm;
 pub use padam::Padam;
 pub use pgd::Pgd;
+pub use prompt::Prompt;
 pub use protocol::{Choices, Protocol};
 pub use strongest::Strongest;
 pub use ti_fgsm::TiFgsm;
@@ -95,9 +99,14 @@ pub trait Attack {
         Ok(())
     }
 
-    /// The norms in which it can keep a budget.
+    /// The norms in which it can keep a budget; none if its own parameters bound the perturbation.
     fn norms(&self) -> &'static [Norm] {
         &[Norm::Linf, Norm::L2]
+    }
+
+    /// Whether the perturbation is bounded by a budget of the request, rather than by the method's own parameters.
+    fn is_bounded(&self) -> bool {
+        !self.norms().is_empty()
     }
 
     /// What it looks for, and so which of its points becomes the result.
@@ -116,7 +125,7 @@ pub trait Attack {
     }
 
     /// Runs one restart: tells `log` about every point it asks the oracle about, the last one through
-    /// [`Tracker::finish`]. A method of many steps begins at [`Tracker::resume`] and tells [`Tracker::keep`] before
+    /// [`Tracker::finish`], or ends with [`Tracker::settle`] or [`Tracker::settle_tried`]. A method of many steps begins at [`Tracker::resume`] and tells [`Tracker::keep`] before
     /// each step what it can go on from.
     ///
     /// # Errors
@@ -169,6 +178,10 @@ pub enum AttackSpec {
     Dct(Dct),
     /// The smallest perturbation by masks alone: [`Boundary`].
     Boundary(Boundary),
+    /// What happens to pictures by nature: [`Corruption`].
+    Corruption(Corruption),
+    /// The image as it is, the text changed: [`Prompt`].
+    Prompt(Prompt),
 }
 
 impl AttackSpec {
@@ -195,6 +208,8 @@ impl AttackSpec {
             Self::Cw(cw) => cw,
             Self::Dct(dct) => dct,
             Self::Boundary(boundary) => boundary,
+            Self::Corruption(corruption) => corruption,
+            Self::Prompt(prompt) => prompt,
         }
     }
 
@@ -221,6 +236,8 @@ impl AttackSpec {
             Self::Cw(_) => "cw",
             Self::Dct(_) => "dct",
             Self::Boundary(_) => "boundary",
+            Self::Corruption(_) => "corruption",
+            Self::Prompt(_) => "prompt",
         }
     }
 
@@ -262,6 +279,17 @@ impl AttackSpec {
             Self::SmallestEpsilon(smallest) => smallest.points(),
             Self::Dag(Dag { steps, .. }) | Self::Dct(Dct { steps, .. }) => walks(*steps, 1),
             Self::Cw(cw) => cw.points(),
+            Self::Corruption(corruption) => corruption.points() as u64,
+            Self::Prompt(prompt) => prompt.points() as u64,
+        }
+    }
+
+    /// What tells two attacks of a method apart that have no epsilon: `gaussian_noise 3`.
+    pub fn variant(&self) -> Option<String> {
+        match self {
+            Self::Corruption(Corruption { kind, severity }) => Some(format!("{kind} {}", severity.level())),
+            Self::Prompt(Prompt { edits, .. }) => Some(edits.to_string()),
+            _ => None,
         }
     }
 }

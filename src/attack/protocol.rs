@@ -160,7 +160,7 @@ impl Protocol {
         }
     }
 
-    /// Checks that an attack does not depart from a frozen protocol; FGSM never does.
+    /// Checks that an attack does not depart from a frozen protocol; FGSM and methods without a budget never do.
     ///
     /// # Errors
     /// [`AttackError::Parameter`] if the protocol does not know the method, or the parameters are not the protocol's.
@@ -168,12 +168,14 @@ impl Protocol {
         let refuse = |rule| Err(AttackError::Parameter { name: "protocol", value: self.to_string(), rule });
         match spec {
             _ if self == Self::Default => Ok(()),
-            AttackSpec::Fgsm(_) => Ok(()),
+            AttackSpec::Fgsm(_) | AttackSpec::Corruption(_) | AttackSpec::Prompt(_) => Ok(()),
             AttackSpec::Pgd(pgd) if *pgd == self.choices().pgd() => Ok(()),
             AttackSpec::Pgd(_) => {
                 refuse("it fixes steps, alpha, random_start and restarts: leave them out, or use default")
             }
-            _ => refuse("it knows fgsm and pgd only: use one of them, or the protocol default"),
+            _ => refuse(
+                "of the methods with a budget it knows fgsm and pgd only: use one of them, or the protocol default",
+            ),
         }
     }
 }

@@ -27,6 +27,7 @@ pub fn requests(attack: &AttackSpec) -> Result<Vec<AttackRequest>, BenchError> {
         prompt: sample.prompt,
         attack: attack.clone(),
         threat: Threat::untargeted(Budget { norm: Norm::Linf, epsilon }),
+        defence: None,
         protocol: Protocol::Default,
         loss: None,
         seed: 0,

@@ -10,12 +10,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::attack_args::{AttackArgs, method_names};
 use super::model_args::ModelArgs;
-use crate::attack::{Criterion, Goal};
+use crate::attack::{AttackSpec, Budget, Criterion, Goal};
 use crate::engine::{CancelToken, Engine, EngineConfig};
 use crate::evaluation::{Artifact, AttackRequest, AttackRun, Control, Threat, named_container, run_attack};
 use crate::imaging::{Decoded, Limits, Mask, decode, encode};
 use crate::report::manifest::{Machine, Manifest, ModelIdentity, sha256};
 use crate::report::table;
+
+/// In levels of 255, and what else --unit says.
+const DEFAULT_EPSILON: f64 = 8.;
 
 /// Attack one image: write the adversarial image, the masks before and after, and all scores.
 #[derive(Debug, Args)]
@@ -32,9 +35,9 @@ pub struct OneImageArgs {
     /// The method.
     #[arg(long, value_parser = method_names(), default_value = "pgd")]
     method: String,
-    /// How far the image may be changed, in --unit.
-    #[arg(long, default_value_t = 8.)]
-    epsilon: f64,
+    /// How far the image may be changed, in --unit; 8 unless given, none for a method that has no budget.
+    #[arg(long)]
+    epsilon: Option<f64>,
     #[command(flatten)]
     attack: AttackArgs,
     /// The wrong answer that counts.
@@ -90,7 +93,8 @@ pub fn run(args: &OneImageArgs) -> Result<()> {
     let engine = Engine::spawn(Box::new(model), EngineConfig::default())?;
     let identity = ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?;
 
-    let bar = progress_bar(request.attack.points(), "{elapsed} {wide_bar} step {pos} of {len} {msg}");
+    let points = request.attack.points() * if request.defence.is_some() { 2 } else { 1 };
+    let bar = progress_bar(points, "{elapsed} {wide_bar} step {pos} of {len} {msg}");
     let mut progress = |record: &crate::attack::StepRecord| {
         bar.inc(1);
         bar.set_message(format!("DSC {:.3}", record.dsc));
@@ -143,21 +147,34 @@ impl Inputs {
 impl OneImageArgs {
     fn request(&self, inputs: &mut Inputs) -> Result<AttackRequest> {
         self.attack.refuse_foreign(&[self.method.as_str()])?;
+        let attack = self.attack.spec(&self.method)?;
         Ok(AttackRequest {
             image: inputs.image(&self.image)?,
             reference: inputs.mask("mask", self.mask.as_ref())?,
             prompt: self.prompt.clone(),
-            attack: self.attack.spec(&self.method)?,
             threat: Threat {
-                budget: self.attack.budget(self.epsilon)?,
+                budget: self.budget(&attack)?,
                 goal: Goal::from_name(self.goal.name(), inputs.mask("target_mask", self.target_mask.as_ref())?)?,
                 region: inputs.mask("allowed_region", self.allowed_region.as_ref())?,
                 criterion: self.success,
             },
+            attack,
+            defence: self.attack.defence.clone(),
             protocol: self.attack.protocol,
             loss: self.attack.loss(),
             seed: self.attack.seed,
         })
+    }
+}
+
+impl OneImageArgs {
+    /// The budget, if the method has one.
+    fn budget(&self, attack: &AttackSpec) -> Result<Option<Budget>> {
+        match (attack.attack().is_bounded(), self.epsilon) {
+            (true, epsilon) => self.attack.budget(epsilon.unwrap_or(DEFAULT_EPSILON)).map(Some),
+            (false, None) => Ok(None),
+            (false, Some(_)) => bail!("--epsilon: {} has no budget: leave it out", attack.method()),
+        }
     }
 }
 

@@ -6,8 +6,12 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::corruption_args::CorruptionArgs;
+use super::defence_arg;
+use super::prompt_args::PromptArgs;
 use crate::attack::{AttackSpec, Budget, Epsilon, Norm, Protocol, Unit, catalogue};
 use crate::loss::Loss;
+use crate::oracle::defended::Defence;
 
 /// How to attack, apart from method and epsilon.
 #[derive(Debug, Clone, Args)]
@@ -38,12 +42,20 @@ pub struct AttackArgs {
     /// Loss that the attack works with; the protocol's unless given.
     #[arg(long, value_parser = loss_names())]
     loss: Option<String>,
+    /// What stands between the image and the model, as KIND[:PARAMETER=VALUE,...]: jpeg, bit_depth, median, gaussian,
+    /// resize, total_variation, random_resize, smoothing. Then the attack runs twice: knowing the defence, and not.
+    #[arg(long, value_name = "DEFENCE", value_parser = defence_arg::parse)]
+    pub defence: Option<Defence>,
     /// Named set of choices: default, paper-2505.02971, corrected.
     #[arg(long, default_value_t)]
     pub protocol: Protocol,
     /// Seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    #[command(flatten)]
+    corruption: CorruptionArgs,
+    #[command(flatten)]
+    prompt: PromptArgs,
 }
 
 /// The names of the methods, with what they are.
@@ -118,12 +130,33 @@ impl AttackArgs {
     /// A method with those of its parameters that were given, the rest as the protocol has it.
     ///
     /// # Errors
-    /// A parameter that makes no sense or departs from a frozen protocol.
+    /// Flags that name several attacks, a parameter that makes no sense or departs from a frozen protocol.
     pub fn spec(&self, method: &str) -> Result<AttackSpec> {
-        let mut written = match method {
+        let written = match method {
             "pgd" => serde_json::to_value(self.protocol.choices().pgd())?,
+            "corruption" => serde_json::to_value(self.corruption.one()?)?,
+            "prompt" => serde_json::to_value(self.prompt.spec())?,
             _ => defaults(method),
         };
+        self.completed(written, method)
+    }
+
+    /// Each of a method's attacks: one, but every kind of corruption at every severity that was asked for.
+    ///
+    /// # Errors
+    /// As [`Self::spec`].
+    pub fn specs(&self, method: &str) -> Result<Vec<AttackSpec>> {
+        match method {
+            "corruption" => {
+                let each = self.corruption.all().into_iter();
+                each.map(|one| self.completed(serde_json::to_value(one)?, method)).collect()
+            }
+            _ => Ok(vec![self.spec(method)?]),
+        }
+    }
+
+    /// A method with the parameters that stand in `written`, but for those that were given.
+    fn completed(&self, mut written: Value, method: &str) -> Result<AttackSpec> {
         for (_, name, value) in self.given() {
             if written.get(&name).is_some() {
                 written[name] = value;
@@ -136,7 +169,7 @@ impl AttackArgs {
         Ok(spec)
     }
 
-    /// Refuses parameters that none of the methods has.
+    /// Refuses parameters and flags that none of the methods has.
     ///
     /// # Errors
     /// The flag of such a parameter.
@@ -147,6 +180,12 @@ impl AttackArgs {
                     if methods.is_empty() { "an evaluation without attacks".into() } else { methods.join(", ") };
                 bail!("{flag} is no parameter of {methods}: leave it out");
             }
+        }
+        if !methods.contains(&"corruption") {
+            self.corruption.refuse()?;
+        }
+        if !methods.contains(&"prompt") {
+            self.prompt.refuse()?;
         }
         Ok(())
     }
@@ -235,5 +274,19 @@ mod tests {
         foreign("--restarts 2", &["fgsm", "pgd"]).unwrap();
         foreign("--seed 3", &["fgsm"]).unwrap();
         assert!(foreign("--steps 3", &[]).is_err());
+        assert!(foreign("--kind hair", &["pgd"]).unwrap_err().contains("--kind"));
+        assert!(foreign("--beam 2", &["corruption"]).unwrap_err().contains("--beam"));
+        foreign("--edits typo --beam 2", &["prompt"]).unwrap();
+        assert!(refusal("--rounds 9", "prompt").contains("use 1 to 4"));
+    }
+
+    #[test]
+    fn every_corruption_is_an_attack_of_its_own() {
+        let args = parse("--kind hair,jpeg --severity 1,5");
+        let variants: Vec<_> = args.specs("corruption").unwrap().iter().filter_map(AttackSpec::variant).collect();
+        assert_eq!(variants, ["hair 1", "hair 5", "jpeg 1", "jpeg 5"]);
+        assert!(args.spec("corruption").is_err());
+        let given = parse("--parameter kind=hair --parameter severity=2").spec("corruption").unwrap();
+        assert_eq!(given.variant().as_deref(), Some("hair 2"));
     }
 }

@@ -14,6 +14,7 @@ use crate::attack::{AttackSpec, Protocol, catalogue};
 use crate::engine::{Engine, EngineConfig};
 use crate::evaluation::{Case, Grid, Planned, Summary, run_grid};
 use crate::imaging::encode;
+use crate::oracle::defended::Defence;
 use crate::report::manifest::{Code, Machine, ModelIdentity};
 use crate::report::summary;
 use crate::train::data;
@@ -36,7 +37,7 @@ pub struct EvaluateArgs {
     /// Attack methods; `none` alone segments the clean images only.
     #[arg(long, value_parser = method_or_none(), default_values = ["fgsm", "pgd"])]
     method: Vec<String>,
-    /// Epsilons, separated by commas, in --unit.
+    /// Epsilons of the methods that have a budget, separated by commas, in --unit.
     #[arg(long, value_delimiter = ',', default_values_t = [1., 2., 4., 8.])]
     epsilon: Vec<f64>,
     #[command(flatten)]
@@ -72,6 +73,8 @@ struct Document<'a> {
     code: Code,
     model: ModelIdentity,
     machine: Machine,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    defence: Option<&'a Defence>,
     protocol: Protocol,
     unit: &'a str,
     seed: u64,
@@ -109,6 +112,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         code: Code::this(),
         model: ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?,
         machine: Machine::this(engine.device(), engine.precision()),
+        defence: grid.defence.as_ref(),
         protocol: grid.protocol,
         unit: args.attack.unit_name(),
         seed: grid.seed,
@@ -134,22 +138,30 @@ impl EvaluateArgs {
         self.attack.refuse_foreign(&methods)?;
         let mut attacks = vec![];
         for method in methods {
-            let attack = self.attack.spec(method)?;
-            for epsilon in &self.epsilon {
-                attacks.push(Planned {
-                    attack: attack.clone(),
-                    budget: self.attack.budget(*epsilon)?,
-                    epsilon: *epsilon,
-                });
+            for attack in self.attack.specs(method)? {
+                attacks.extend(self.planned(attack)?);
             }
         }
         Ok(Grid {
             attacks,
+            defence: self.attack.defence.clone(),
             protocol: self.attack.protocol,
             loss: self.attack.loss(),
             seed: self.attack.seed,
             jobs: self.jobs,
         })
+    }
+
+    /// The attack at every epsilon, or once if it has no budget.
+    fn planned(&self, attack: AttackSpec) -> Result<Vec<Planned>> {
+        if !attack.attack().is_bounded() {
+            return Ok(vec![Planned { attack, budget: None, epsilon: None }]);
+        }
+        let at = |epsilon: &f64| -> Result<Planned> {
+            let budget = Some(self.attack.budget(*epsilon)?);
+            Ok(Planned { attack: attack.clone(), budget, epsilon: Some(*epsilon) })
+        };
+        self.epsilon.iter().map(at).collect()
     }
 
     fn cases(&self, folder: &Path) -> Result<Vec<Case>> {

@@ -3,7 +3,10 @@
 mod attack;
 mod attack_args;
 mod bench;
+mod certify;
 mod config;
+mod corruption_args;
+mod defence_arg;
 mod doctor;
 mod evaluate;
 mod failure;
@@ -14,6 +17,7 @@ pub mod model_args;
 mod models;
 mod openapi;
 mod phantoms;
+mod prompt_args;
 mod segment;
 mod serve;
 mod settings_args;
@@ -36,6 +40,7 @@ pub struct Cli {
 enum Command {
     Attack(Box<attack::OneImageArgs>),
     Evaluate(Box<evaluate::EvaluateArgs>),
+    Certify(Box<certify::CertifyArgs>),
     Segment(Box<segment::SegmentArgs>),
     Models(models::ModelsArgs),
     Openapi(openapi::OpenapiArgs),
@@ -59,6 +64,7 @@ impl Cli {
         match &self.command {
             Command::Attack(args) => attack::run(args),
             Command::Evaluate(args) => evaluate::run(args),
+            Command::Certify(args) => certify::run(args),
             Command::Segment(args) => segment::run(args),
             Command::Models(args) => models::run(args),
             Command::Openapi(args) => openapi::run(args),

@@ -11,6 +11,9 @@ use super::checklist::{Check, checks};
 use super::grid::{Attacked, GridRow, RowScores};
 use crate::metric::statistics::{ConfidenceInterval, bootstrap_mean_interval, mean};
 
+/// The method of rows without an attack.
+pub(super) const CLEAN: &str = "none";
+
 /// Seed of the bootstrap: the same rows give the same interval.
 const BOOTSTRAP_SEED: u64 = 0;
 
@@ -47,12 +50,18 @@ pub struct SetSummary {
 pub struct AttackSummary {
     /// The method.
     pub method: &'static str,
-    /// Its epsilon.
-    pub epsilon: f64,
+    /// What tells attacks of one method apart that have no epsilon, such as `gaussian_noise 3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// Its epsilon; `None` for a method that has no budget.
+    pub epsilon: Option<f64>,
     /// DSC on the adversarial files; `None` without images.
     pub dsc: Option<Estimate>,
     /// Mean IoU on the adversarial files; `None` without images.
     pub iou: Option<f64>,
+    /// Mean DSC of a defended model under the attack that does not know the defence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oblivious_dsc: Option<f64>,
     /// Share of the images whose adversarial file meets the success criterion; `None` without images.
     pub success_share: Option<f64>,
     /// Largest change of any file, in levels of 255.
@@ -101,29 +110,31 @@ impl Summary {
 }
 
 impl SetSummary {
-    fn new(set: &str, rows: &[(&GridRow, &RowScores)], columns: &[(&'static str, f64)]) -> Self {
-        let clean: Vec<&RowScores> = rows.iter().filter(|(row, _)| row.epsilon.is_none()).map(|(_, s)| *s).collect();
+    fn new(set: &str, rows: &[(&GridRow, &RowScores)], columns: &[Column]) -> Self {
+        let clean: Vec<&RowScores> = rows.iter().filter(|(row, _)| row.method == CLEAN).map(|(_, s)| *s).collect();
         let each = |score: fn(&RowScores) -> f64| clean.iter().map(|s| score(s)).collect::<Vec<_>>();
         Self {
             set: set.into(),
             images: clean.len(),
             clean_dsc: Estimate::of(&each(|s| s.clean_dsc)),
             clean_iou: mean(&each(|s| s.clean_iou)),
-            attacks: columns.iter().map(|column| AttackSummary::new(*column, rows)).collect(),
+            attacks: columns.iter().map(|column| AttackSummary::new(column, rows)).collect(),
         }
     }
 }
 
 impl AttackSummary {
-    fn new((method, epsilon): (&'static str, f64), rows: &[(&GridRow, &RowScores)]) -> Self {
-        let mine = rows.iter().filter(|(row, _)| row.method == method && row.epsilon == Some(epsilon));
+    fn new(column: &Column, rows: &[(&GridRow, &RowScores)]) -> Self {
+        let mine = rows.iter().filter(|(row, _)| Column::of(row) == *column);
         let scores: Vec<_> = mine.filter_map(|(_, s)| s.attacked).collect();
         let each = |score: fn(&Attacked) -> f64| scores.iter().map(score).collect::<Vec<_>>();
         Self {
-            method,
-            epsilon,
+            method: column.method,
+            variant: column.variant.map(str::to_owned),
+            epsilon: column.epsilon,
             dsc: Estimate::of(&each(|s| s.dsc)),
             iou: mean(&each(|s| s.iou)),
+            oblivious_dsc: mean(&scores.iter().filter_map(|s| s.oblivious_dsc).collect::<Vec<_>>()),
             success_share: mean(&each(|s| f64::from(u8::from(s.success)))),
             largest_linf_levels: scores.iter().map(|s| s.linf_levels).max().unwrap_or(0),
         }
@@ -134,12 +145,27 @@ fn key(row: &GridRow) -> String {
     format!("{}/{}", row.set, row.image)
 }
 
-/// Method and epsilon of each attack, in the order of the rows of the first image.
-fn columns(rows: &[GridRow]) -> Vec<(&'static str, f64)> {
+/// One attack of the grid.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Column<'a> {
+    method: &'static str,
+    variant: Option<&'a str>,
+    epsilon: Option<f64>,
+}
+
+impl<'a> Column<'a> {
+    fn of(row: &'a GridRow) -> Self {
+        Self { method: row.method, variant: row.variant.as_deref(), epsilon: row.epsilon }
+    }
+}
+
+/// The attacks, in the order of the rows of the first image.
+fn columns(rows: &[GridRow]) -> Vec<Column<'_>> {
     let Some(first) = rows.first() else { return vec![] };
     rows.iter()
         .take_while(|row| (&row.set, &row.image) == (&first.set, &first.image))
-        .filter_map(|row| Some((row.method, row.epsilon?)))
+        .filter(|row| row.method != CLEAN)
+        .map(Column::of)
         .collect()
 }
 
@@ -152,12 +178,20 @@ mod tests {
             set: image[..1].into(),
             image: image.into(),
             method,
+            variant: None,
             epsilon,
             scores: Ok(RowScores { clean_dsc: clean, clean_iou: clean / 2., attacked }),
         };
         let mut rows = vec![row("none", None, None)];
         for (method, epsilon, dsc) in attacks {
-            let attacked = Attacked { dsc: *dsc, iou: dsc / 2., linf_levels: 8, success: *dsc < 0.5, queries: 3 };
+            let attacked = Attacked {
+                dsc: *dsc,
+                iou: dsc / 2.,
+                linf_levels: 8,
+                oblivious_dsc: None,
+                success: *dsc < 0.5,
+                queries: 3,
+            };
             rows.push(row(method, Some(*epsilon), Some(attacked)));
         }
         rows
@@ -180,6 +214,18 @@ mod tests {
         close(summary.all.attacks[1].dsc.map(|e| e.mean), 0.2);
         close(summary.all.attacks[0].success_share, 1. / 3.);
         assert_eq!(summary.left_out, BTreeMap::from([("b/b2".into(), "cut off".into())]));
+    }
+
+    #[test]
+    fn attacks_without_an_epsilon_are_told_apart_by_their_variant() {
+        let mut all = rows("a1", 0.9, &[("corruption", 0., 0.6), ("corruption", 0., 0.2)]);
+        for (row, variant) in all[1..].iter_mut().zip(["hair 1", "hair 5"]) {
+            (row.variant, row.epsilon) = (Some(variant.into()), None);
+        }
+        let attacks = Summary::new(&all).all.attacks;
+        let found: Vec<_> = attacks.iter().map(|a| (a.variant.as_deref(), a.dsc.map(|dsc| dsc.mean))).collect();
+        assert_eq!(found, [(Some("hair 1"), Some(0.6)), (Some("hair 5"), Some(0.2))]);
+        assert_eq!(Summary::new(&all).all.images, 1);
     }
 
     #[test]

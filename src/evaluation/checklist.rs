@@ -34,7 +34,7 @@ pub enum Verdict {
 
 /// Checks the mean DSC over all images.
 pub(super) fn checks(all: &SetSummary) -> Vec<Check> {
-    let dsc = |attack: &AttackSummary| attack.dsc.map(|estimate| (attack.epsilon, estimate.mean));
+    let dsc = |attack: &AttackSummary| Some((attack.epsilon?, attack.dsc?.mean));
     let curve = |method: &str| {
         let mut points: Vec<_> = all.attacks.iter().filter(|a| a.method == method).filter_map(dsc).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use super::{AttackRequest, Control, RunError, Threat, run_attack, segment};
+use super::aggregate::CLEAN;
+use super::{AttackRequest, Control, RunError, Threat, defended, run_attack, segment};
 use crate::attack::protocol::Resolution;
 use crate::attack::{AttackSpec, Budget, Protocol, StepRecord};
 use crate::engine::{CancelToken, Engine};
@@ -17,6 +18,7 @@ use crate::imaging::{Container, Decoded, Limits, Mask, decode};
 use crate::loss::Loss;
 use crate::metric::Confusion;
 use crate::model::resize_image;
+use crate::oracle::defended::Defence;
 
 /// One image of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct Case {
 pub struct Grid {
     /// The attacks.
     pub attacks: Vec<Planned>,
+    /// What stands between the image and the model.
+    pub defence: Option<Defence>,
     /// The named set of choices.
     pub protocol: Protocol,
     /// The loss, if not the protocol's.
@@ -53,10 +57,10 @@ pub struct Grid {
 pub struct Planned {
     /// The method.
     pub attack: AttackSpec,
-    /// The budget.
-    pub budget: Budget,
+    /// The budget, for a method that has one.
+    pub budget: Option<Budget>,
     /// Its epsilon as it was given.
-    pub epsilon: f64,
+    pub epsilon: Option<f64>,
 }
 
 /// What came of one image under one attack, or without any.
@@ -68,7 +72,10 @@ pub struct GridRow {
     pub image: String,
     /// The method; `none` for the clean image.
     pub method: &'static str,
-    /// The epsilon, in the unit it was given in; `None` for the clean image.
+    /// What tells attacks of one method apart that have no epsilon, such as `gaussian_noise 3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// The epsilon, in the unit it was given in; `None` for the clean image and a method that has no budget.
     pub epsilon: Option<f64>,
     /// The scores, or why there are none.
     pub scores: Result<RowScores, String>,
@@ -94,6 +101,9 @@ pub struct Attacked {
     pub iou: f64,
     /// Largest change of the file, in levels of 255.
     pub linf_levels: u8,
+    /// DSC of a defended model under the attack that does not know the defence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oblivious_dsc: Option<f64>,
     /// Whether the file meets the success criterion.
     pub success: bool,
     /// How often the model was asked.
@@ -126,26 +136,31 @@ pub fn run_grid(engine: &Engine, cases: &[Case], grid: &Grid, done: &(dyn Fn() +
 
 fn row(engine: &Engine, case: &Case, grid: &Grid, planned: Option<&Planned>) -> GridRow {
     let scores = match planned {
-        None => clean(engine, case, grid.protocol),
+        None => clean(engine, case, grid),
         Some(planned) => attacked(engine, case, grid, planned),
     };
     GridRow {
         set: case.set.clone(),
         image: case.name.clone(),
-        method: planned.map_or("none", |p| p.attack.method()),
-        epsilon: planned.map(|p| p.epsilon),
+        method: planned.map_or(CLEAN, |p| p.attack.method()),
+        variant: planned.and_then(|p| p.attack.variant()),
+        epsilon: planned.and_then(|p| p.epsilon),
         scores: scores.map_err(|error| error.to_string()),
     }
 }
 
-fn clean(engine: &Engine, case: &Case, protocol: Protocol) -> Result<RowScores, RunError> {
+fn clean(engine: &Engine, case: &Case, grid: &Grid) -> Result<RowScores, RunError> {
     let (Decoded { mut image, .. }, mut mask) = case.read()?;
     mask.check_fits(&image)?;
-    if protocol.choices().score_at == Resolution::Network {
+    if grid.protocol.choices().score_at == Resolution::Network {
         let (width, height) = (engine.input().width, engine.input().height);
         (image, mask) = (resize_image(&image, (height, width))?, mask.resize(width, height));
     }
-    let scores = Confusion::between(&segment(engine, &image, &case.prompt)?, &mask)?;
+    let seen = match &grid.defence {
+        None => segment(engine, &image, &case.prompt)?,
+        Some(defence) => defended::segment(engine, (&image, &case.prompt), (defence, grid.seed))?,
+    };
+    let scores = Confusion::between(&seen, &mask)?;
     Ok(RowScores { clean_dsc: scores.dsc(), clean_iou: scores.iou(), attacked: None })
 }
 
@@ -157,6 +172,7 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
         prompt: case.prompt.clone(),
         attack: planned.attack.clone(),
         threat: Threat::untargeted(planned.budget),
+        defence: grid.defence.clone(),
         protocol: grid.protocol,
         loss: grid.loss,
         seed: grid.seed,
@@ -171,6 +187,7 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
             dsc: after.dsc,
             iou: after.iou,
             linf_levels: result.perturbation.linf_levels,
+            oblivious_dsc: result.defence.as_ref().map(|defence| defence.oblivious_dsc),
             success: result.success.met,
             queries: result.queries.loss + result.queries.gradient + result.queries.logits,
         }),

@@ -4,7 +4,10 @@
 //! times many attacks on one engine, and [`Summary`] what they amount to.
 
 mod aggregate;
+mod any_prompt;
 mod checklist;
+mod defence_result;
+mod defended;
 mod grid;
 mod request;
 pub mod result;
@@ -18,6 +21,7 @@ use crate::oracle::OracleError;
 
 pub use aggregate::{AttackSummary, Estimate, SetSummary, Summary};
 pub use checklist::{Check, Verdict};
+pub use defence_result::{DefenceGradient, DefenceResult, Repeated};
 pub use grid::{Attacked, Case, Grid, GridRow, Planned, RowScores, named_container, run_grid};
 pub use request::{AttackRequest, Threat};
 pub use single::{Artifact, AttackRun, Control, logits, run_attack, segment};

@@ -5,6 +5,7 @@ use crate::attack::{AttackError, AttackSpec, Budget, Criterion, Goal, Protocol};
 use crate::imaging::{Decoded, Image, ImagingError, Mask};
 use crate::loss::Loss;
 use crate::model::{Preprocess, resize_image};
+use crate::oracle::defended::Defence;
 
 /// What to attack and how. All masks have the size of the image.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct AttackRequest {
     pub attack: AttackSpec,
     /// What the attacker may do and wants.
     pub threat: Threat,
+    /// What stands between the image and the model.
+    pub defence: Option<Defence>,
     /// The named set of choices.
     pub protocol: Protocol,
     /// The loss, if not the protocol's.
@@ -30,8 +33,8 @@ pub struct AttackRequest {
 /// What the attacker may do and wants.
 #[derive(Debug, Clone)]
 pub struct Threat {
-    /// How far the image may be changed.
-    pub budget: Budget,
+    /// How far the image may be changed; `None` for a method that has no budget.
+    pub budget: Option<Budget>,
     /// The wrong answer that counts.
     pub goal: Goal,
     /// The pixels that may change; all if `None`.
@@ -41,9 +44,9 @@ pub struct Threat {
 }
 
 impl Threat {
-    /// Any damage within a budget, anywhere in the image.
-    pub fn untargeted(budget: Budget) -> Self {
-        Self { budget, goal: Goal::Untargeted, region: None, criterion: None }
+    /// Any damage within a budget if the method has one, anywhere in the image.
+    pub fn untargeted(budget: impl Into<Option<Budget>>) -> Self {
+        Self { budget: budget.into(), goal: Goal::Untargeted, region: None, criterion: None }
     }
 }
 

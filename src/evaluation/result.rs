@@ -6,11 +6,14 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::DefenceResult;
 use crate::attack::harness::queries::Queries;
 use crate::attack::harness::tracker::At;
 use crate::attack::{AttackSpec, Criterion, Echo, Goal, Protocol, Smallest, StepRecord, Success};
 use crate::loss::Loss;
 use crate::metric::{Deltas, MaskScores, PerturbationScores};
+use crate::oracle::defended::Defence;
+use crate::prompt::PromptSensitivity;
 
 /// Version of the layout of `result.json`; raised when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -32,8 +35,27 @@ pub struct AttackResult {
     pub reference: Reference,
     /// Whether the attack succeeded, judged on the file.
     pub success: Success,
-    /// Whether the file keeps the budget and the allowed region.
-    pub within_budget: bool,
+    /// Whether the file keeps the budget and the allowed region; null for a method that has no budget.
+    #[schema(required)]
+    pub within_budget: Option<bool>,
+    /// What was tried at the point that the result comes from, by a method that tries things that have names: the kind of
+    /// corruption that was worst, or the family of the prompt's edit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub worst: Option<String>,
+    /// The prompt that the attack found; absent for a method that changes the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub adversarial_prompt: Option<String>,
+    /// How much the text matters to the model, if the method tried other prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub prompt_sensitivity: Option<PromptSensitivity>,
+    /// What the defence is worth, if the model is behind one: then all other scores are those of the defended model
+    /// under an attack that knows the defence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub defence: Option<DefenceResult>,
     /// The prediction on the clean image.
     pub clean: Scored,
     /// The prediction on the clean image after the file format's round trip, if that changes the image.
@@ -70,6 +92,10 @@ pub struct Asked {
     pub prompt: String,
     /// The method and its parameters.
     pub attack: AttackSpec,
+    /// What stands between the image and the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub defence: Option<Defence>,
     /// The loss the attack works with.
     pub loss: Loss,
     /// The named set of choices.
@@ -79,8 +105,9 @@ pub struct Asked {
     pub goal: &'static str,
     /// When the attack counts as successful.
     pub criterion: Criterion,
-    /// The budget in all units.
-    pub budget: Echo,
+    /// The budget in all units; null for a method that has no budget.
+    #[schema(required)]
+    pub budget: Option<Echo>,
     /// Number of pixels that were allowed to change; all if `null`.
     pub allowed_pixels: Option<usize>,
     /// Seed of all random numbers.

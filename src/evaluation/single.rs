@@ -4,9 +4,12 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
+use super::any_prompt::AnyPrompt;
+use super::defended::{self, Beside};
 use super::request::Fitted;
 use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size, goal_name};
-use super::{AttackRequest, RunError};
+use super::{AttackRequest, DefenceResult, RunError};
+use crate::attack::harness::saved::Saved;
 use crate::attack::harness::tracker::At;
 use crate::attack::{Evaluation, Norm, Outcome, Problem, Setup, Watcher, protocol, run};
 use crate::engine::{self, CancelToken, Engine, Objective, RowSpec};
@@ -16,6 +19,7 @@ use crate::imaging::{Image, ImagingError, Mask, encode};
 use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, Deltas, MaskScores, PerturbationScores};
 use crate::model::{Resize, upsample, upsampled_mask};
 use crate::oracle::OracleError;
+use crate::oracle::defended::Defence;
 
 /// How the caller follows and stops an attack.
 pub struct Control<'a> {
@@ -64,10 +68,11 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
         seed: request.seed,
         choices,
         original: request.image.container,
+        prompt: request.prompt.clone(),
         ..Setup::new(image, reference, request.threat.budget, engine.input().clone())
     };
     let problem = Problem::new(setup, engine.device())?;
-    let mut row = engine.open(RowSpec {
+    let row = RowSpec {
         conditioning,
         objective: objective(&problem, engine)?,
         space: match problem.setup().choices.space {
@@ -75,10 +80,18 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
             protocol::Space::Normalised => engine::Space::PixelValues,
         },
         cancel: control.cancel,
-    })?;
-    let outcome = run(&request.attack, &problem, &mut row, control.watcher)?;
-    drop(row);
-    let measured = Measured::new(problem, outcome, kind)?;
+    };
+    let mut oracle = AnyPrompt::open(engine, row)?;
+    let (outcome, beside) = match &request.defence {
+        None => (run(&request.attack, &problem, &mut oracle, control.watcher)?, None),
+        Some(defence) => {
+            let what = (&request.attack, &problem);
+            let (outcome, beside) = defended::attack(what, &mut oracle, defence, control.watcher)?;
+            (outcome, Some((defence.clone(), beside)))
+        }
+    };
+    drop(oracle);
+    let measured = Measured::new(problem, (outcome, beside), kind)?;
     Ok(AttackRun { result: measured.result(request, engine.name())?, duration: began.elapsed(), measured })
 }
 
@@ -117,7 +130,8 @@ fn objective(problem: &Problem, engine: &Engine) -> Result<Objective, RunError> 
 
 impl AttackRun {
     /// The files: the adversarial image in the very bytes that were scored, the amplified perturbation,
-    /// the two predictions, the overlay and `result.json`. Equal requests give equal bytes.
+    /// the two predictions, the overlay and `result.json`; for a defended model also the image of the attack that did
+    /// not know the defence. Equal requests give equal bytes.
     ///
     /// # Errors
     /// [`ImagingError`] if a picture cannot be encoded.
@@ -137,14 +151,19 @@ impl AttackRun {
         let mut result = serde_json::to_vec_pretty(&self.result).expect("string keys and plain values are valid JSON");
         result.push(b'\n');
         let artifact = |name: &str, bytes| Artifact { name: name.into(), bytes };
-        Ok(vec![
+        let mut files = vec![
             artifact(&format!("adversarial.{}", file.container.extension()), file.bytes.clone()),
             artifact("perturbation.png", encode::png(&perturbation.image)?),
             artifact("mask_clean.png", encode::mask_png(&clean.mask)?),
             artifact("mask_adversarial.png", encode::mask_png(&file.evaluation.mask)?),
             artifact("overlay.png", encode::png(&overlay)?),
             artifact("result.json", result),
-        ])
+        ];
+        if let Some((_, beside)) = &self.measured.beside {
+            let Saved { container, bytes, .. } = &beside.oblivious_file;
+            files.push(artifact(&format!("oblivious.{}", container.extension()), bytes.clone()));
+        }
+        Ok(files)
     }
 }
 
@@ -153,18 +172,24 @@ impl AttackRun {
 struct Measured {
     problem: Problem,
     outcome: Outcome,
+    /// The defence, and what was measured beside the attack on the defended model.
+    beside: Option<(Defence, Beside)>,
     kind: Reference,
     perturbation: Perturbation,
 }
 
 impl Measured {
-    fn new(problem: Problem, outcome: Outcome, kind: Reference) -> Result<Self, ImagingError> {
-        let full = match outcome.budget.norm {
-            Norm::Linf => Some(outcome.budget.pixel255 as f32),
-            Norm::L2 => None,
+    fn new(
+        problem: Problem,
+        (outcome, beside): (Outcome, Option<(Defence, Beside)>),
+        kind: Reference,
+    ) -> Result<Self, ImagingError> {
+        let full = match &outcome.budget {
+            Some(budget) if budget.norm == Norm::Linf => Some(budget.pixel255 as f32),
+            Some(_) | None => None,
         };
         let perturbation = perturbation::draw(&problem.setup().image, &outcome.file.image, full)?;
-        Ok(Self { problem, outcome, kind, perturbation })
+        Ok(Self { problem, outcome, beside, kind, perturbation })
     }
 
     fn result(&self, request: &AttackRequest, model: &str) -> Result<AttackResult, RunError> {
@@ -178,6 +203,7 @@ impl Measured {
             request: Asked {
                 prompt: request.prompt.clone(),
                 attack: request.attack.clone(),
+                defence: request.defence.clone(),
                 loss: setup.choices.loss,
                 protocol: request.protocol,
                 goal: goal_name(&setup.goal),
@@ -190,6 +216,10 @@ impl Measured {
             reference: self.kind,
             success: outcome.success,
             within_budget: outcome.within_budget,
+            worst: outcome.chosen().and_then(|chosen| chosen.tried.clone()),
+            adversarial_prompt: outcome.chosen().and_then(|chosen| Some(chosen.prompt.as_ref()?.text.clone())),
+            prompt_sensitivity: outcome.prompt_sensitivity(),
+            defence: self.beside.as_ref().map(|(defence, beside)| DefenceResult::new(defence, outcome, beside)),
             deltas: Deltas::between(&clean.scores, &adversarial_file.scores, &predictions),
             clean,
             clean_reencoded: outcome.clean_reread.as_ref().map(|e| self.scored(e, None)).transpose()?,
@@ -204,7 +234,7 @@ impl Measured {
             },
             queries: outcome.queries,
             steps: outcome.records.clone(),
-            notes: self.notes(request),
+            notes: self.notes(request)?,
         })
     }
 
@@ -218,7 +248,7 @@ impl Measured {
         })
     }
 
-    fn notes(&self, request: &AttackRequest) -> Vec<String> {
+    fn notes(&self, request: &AttackRequest) -> Result<Vec<String>, RunError> {
         let mut notes = vec![];
         if self.kind == Reference::CleanPrediction {
             notes.push(
@@ -239,7 +269,11 @@ impl Measured {
             ));
         }
         notes.extend(request.image.notes.iter().cloned());
+        if let Some((defence, beside)) = &self.beside {
+            let measured = (&self.problem, &self.outcome);
+            notes.extend(DefenceResult::new(defence, &self.outcome, beside).notes(measured, beside)?);
+        }
         notes.extend(self.outcome.notes.iter().cloned());
-        notes
+        Ok(notes)
     }
 }

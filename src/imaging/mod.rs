@@ -2,13 +2,14 @@
 //!
 //! An [`Image`] is what a file holds: 8-bit RGB at its own size. A [`Mask`] is a set of pixels of
 //! such an image. Both know how to become tensors; nothing here knows a model. [`decode`] and
-//! [`encode`] go between bytes and pixels; [`overlay`] and [`perturbation`] show people what an
+//! [`encode`] go between bytes and pixels; [`filter`] smooths; [`overlay`] and [`perturbation`] show people what an
 //! attack did.
 
 mod caption;
 pub mod decode;
 pub mod encode;
 mod error;
+pub mod filter;
 mod image;
 mod mask;
 pub mod npy;

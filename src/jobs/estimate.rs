@@ -19,7 +19,7 @@ impl Estimate {
     /// `step_seconds` is the mean time between two answers of the job's model to whoever asks.
     pub(super) fn new(job: &Job, place: Option<Place>, step_seconds: Option<f64>) -> Self {
         let own = job.progress.step_seconds.or(step_seconds);
-        let steps = job.spec.attack.points();
+        let steps = job.spec.points();
         let eta_seconds = match job.state {
             State::Queued => step_seconds.map(|seconds| {
                 let ahead = place.unwrap_or_default().steps_ahead;

@@ -14,6 +14,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use crate::attack::{AttackSpec, Budget, Criterion, Protocol};
 use crate::imaging::Window;
 use crate::loss::Loss;
+use crate::oracle::defended::Defence;
 
 pub use check::{MOST_POINTS, parameter_pointer};
 
@@ -26,14 +27,19 @@ pub struct JobSpec {
     pub prompt: String,
     /// The method and its parameters; what is left out is as the protocol has it.
     pub attack: AttackSpec,
-    /// How far the image may be changed.
-    pub budget: Budget,
+    /// How far the image may be changed; left out for a method that has no budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// The wrong answer that counts.
     #[serde(default)]
     pub goal: GoalName,
     /// When the attack has succeeded; the goal's default if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Criterion>,
+    /// What stands between the image and the model; nothing if left out. Then the attack runs twice: knowing the defence,
+    /// which is the result, and not knowing it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defence: Option<Defence>,
     /// The named set of choices.
     #[serde(default)]
     pub protocol: Protocol,
@@ -109,6 +115,12 @@ impl JobSpec {
         let spec = read::spec(json)?;
         check::spec(&spec)?;
         Ok(spec)
+    }
+
+    /// Points that the job visits, at most: the unit of progress.
+    pub fn points(&self) -> u64 {
+        let attacks = if self.defence.is_some() { 2 } else { 1 };
+        self.attack.points().saturating_mul(attacks)
     }
 }
 

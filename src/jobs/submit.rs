@@ -114,7 +114,7 @@ impl Jobs {
                 let job = NewJob {
                     id,
                     caller: order.caller,
-                    steps: order.spec.attack.points(),
+                    steps: order.spec.points(),
                     spec: order.spec,
                     model: model.name.clone(),
                     inputs,

@@ -5,6 +5,8 @@
 //! defence, a remote model or a query counter is another oracle around the first. A question may
 //! come with a [`Measure`]: which loss it is about, and how far the attack is.
 
+pub mod defended;
+
 use candle_core::Tensor;
 
 use crate::loss::{Loss, Progress};
@@ -48,6 +50,9 @@ pub enum OracleError {
     /// No gradient reached the image, or it is not finite.
     #[error("the gradient to the image is {0}: the attack would be meaningless")]
     Gradient(String),
+    /// The model cannot use a prompt.
+    #[error("{0}")]
+    Prompt(String),
     /// The engine has as many rows as it may hold.
     #[error("the engine is full ({rows} rows): try again later")]
     Full { rows: usize },
@@ -80,6 +85,14 @@ pub trait Oracle {
     /// # Errors
     /// See [`OracleError`].
     fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError>;
+
+    /// As [`Self::loss`], under another prompt.
+    ///
+    /// # Errors
+    /// [`OracleError::Prompt`] if the model cannot use it, or the oracle answers under one prompt only.
+    fn loss_under(&mut self, _prompt: &str, _x: &Tensor) -> Result<(f32, Tensor), OracleError> {
+        Err(OracleError::Prompt("this model answers under one prompt only".into()))
+    }
 
     /// [`Self::loss_by`] the objective itself.
     ///

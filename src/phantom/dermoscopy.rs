@@ -1,9 +1,6 @@
 //! A pigmented lesion on skin under a dermatoscope.
 
-use super::canvas::{Canvas, Frame};
-use super::noise::Noise;
-use super::random::Draws;
-use super::shape::{Blob, Point, bump, mix, ramp, tint};
+use crate::drawing::{Blob, Canvas, Draws, Frame, Noise, Point, bump, mix, ramp, tint};
 use crate::imaging::{Image, Mask};
 
 const SKIN: [[f32; 3]; 7] = [
@@ -34,7 +31,7 @@ pub fn draw(frame: Frame, draws: &mut Draws) -> (Image, Mask) {
     }
     let noise_level = draws.range(0.004, 0.016);
     canvas.add_noise(draws, noise_level, noise_level / 2.);
-    vignette(frame, draws, &mut canvas);
+    vignette(draws, &mut canvas);
     (canvas.finish(), frame.mask(|p| lesion.level(p, &noise) < 1.))
 }
 
@@ -157,23 +154,19 @@ fn sticker(frame: Frame, draws: &mut Draws, canvas: &mut Canvas, lesion: &Lesion
 fn hairs(frame: Frame, draws: &mut Draws, canvas: &mut Canvas, tone: [f32; 3]) {
     let colour = tint(tone, draws.colour(&[[0.55, 0.5, 0.45], [0.3, 0.22, 0.2], [0.1, 0.1, 0.1]]));
     let way = draws.direction();
-    let corner = frame.corner();
     for _ in 0..draws.count(2, 22) {
-        let from = Point { x: corner.x * draws.range(-1., 1.), y: corner.y * draws.range(-1., 1.) };
-        let to = from + (way + draws.direction() * 0.7) * draws.range(0.3, 1.2);
-        let via = (from + to) * 0.5 + draws.direction() * draws.range(0., 0.35);
-        canvas.stroke([from, via, to], draws.range(0.006, 0.016), colour);
+        let (curve, width) = frame.hair(draws, way);
+        canvas.stroke(curve, width, colour);
     }
 }
 
 /// The tube of the dermatoscope darkens the corners.
-fn vignette(frame: Frame, draws: &mut Draws, canvas: &mut Canvas) {
-    let half_diagonal = frame.corner().length();
+fn vignette(draws: &mut Draws, canvas: &mut Canvas) {
     let (inner, outer) = if draws.chance(0.35) {
         let outer = draws.range(0.82, 1.05);
         (outer - draws.range(0.05, 0.25), outer)
     } else {
         (draws.range(0.6, 0.9), draws.range(1.5, 2.5))
     };
-    canvas.repaint(|p, colour| tint(colour, [ramp(outer, inner, p.length() / half_diagonal).max(0.02); 3]));
+    canvas.vignette(inner, outer);
 }

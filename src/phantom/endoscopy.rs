@@ -2,10 +2,7 @@
 //!
 //! Mucosa, folds and polyp form one height field; its slopes give the shading and the wet highlights.
 
-use super::canvas::{Canvas, Frame};
-use super::noise::Noise;
-use super::random::Draws;
-use super::shape::{Blob, Point, bump, mix, ramp, tint};
+use crate::drawing::{Blob, Canvas, Draws, Frame, Noise, Point, bump, mix, ramp, tint};
 use crate::imaging::{Image, Mask};
 
 const MUCOSA: [[f32; 3]; 6] = [

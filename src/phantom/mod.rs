@@ -4,21 +4,16 @@
 //! restricts. A phantom is a function of its kind, seed and size. Every kind paints a random scene
 //! (anatomy, light, the instrument's frame, noise) around one object, and the mask is that object.
 
-mod canvas;
 mod dermoscopy;
 mod endoscopy;
 mod folder;
-mod noise;
-mod random;
-mod shape;
 mod ultrasound;
 mod xray;
 
 pub use folder::{PhantomError, Sample, samples, write_folder, write_samples};
 
+use crate::drawing::{Draws, Frame};
 use crate::imaging::{Image, Mask};
-use canvas::Frame;
-use random::Draws;
 
 /// What a phantom imitates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,11 +63,20 @@ pub fn draw(kind: Kind, seed: u64, width: usize, height: usize) -> (Image, Mask)
     assert!(width > 0 && height > 0, "a picture needs at least one pixel");
     let frame = Frame { width, height };
     match kind {
-        Kind::Endoscopy => endoscopy::draw(frame, &mut Draws::new(1, seed)),
-        Kind::Dermoscopy => dermoscopy::draw(frame, &mut Draws::new(2, seed)),
-        Kind::Ultrasound => ultrasound::draw(frame, &mut Draws::new(3, seed)),
-        Kind::Xray => xray::draw(frame, &mut Draws::new(4, seed)),
+        Kind::Endoscopy => endoscopy::draw(frame, &mut draws(1, seed)),
+        Kind::Dermoscopy => dermoscopy::draw(frame, &mut draws(2, seed)),
+        Kind::Ultrasound => ultrasound::draw(frame, &mut draws(3, seed)),
+        Kind::Xray => xray::draw(frame, &mut draws(4, seed)),
     }
+}
+
+/// The draws of phantom number `seed` of the kind numbered `kind`.
+fn draws(kind: u8, seed: u64) -> Draws {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(b"segprobe phantom");
+    key[16] = kind;
+    key[24..].copy_from_slice(&seed.to_le_bytes());
+    Draws::from_key(key)
 }
 
 #[cfg(test)]

@@ -3,10 +3,7 @@
 //! The scene is a map of mean echo strength; speckle multiplies it as it does in a real scanner, where
 //! many small echoes interfere and the amplitude is Rayleigh distributed.
 
-use super::canvas::{Canvas, Frame};
-use super::noise::Noise;
-use super::random::Draws;
-use super::shape::{Blob, Point, bump, ramp};
+use crate::drawing::{Blob, Canvas, Draws, Frame, Noise, Point, bump, ramp};
 use crate::imaging::{Image, Mask};
 
 pub fn draw(frame: Frame, draws: &mut Draws) -> (Image, Mask) {
@@ -15,9 +12,8 @@ pub fn draw(frame: Frame, draws: &mut Draws) -> (Image, Mask) {
     let size = frame.unit() / 100.;
     let cell = |share: f32| (size * share + 0.5) as usize;
     let spread = (cell(draws.range(1., 2.8)), cell(draws.range(0.5, 1.5)));
-    let (real, imaginary) = (frame.grain(draws, spread), frame.grain(draws, spread));
+    let mut amplitudes = frame.speckle(draws, spread).into_iter();
     let (speckle, gain, floor) = (draws.range(0.3, 0.75), draws.range(0.75, 1.3), draws.range(0., 0.02));
-    let mut amplitudes = real.iter().zip(&imaginary).map(|(a, b)| (a * a + b * b).sqrt() * 0.8);
     let mut canvas = Canvas::paint(frame, |p| {
         let amplitude = amplitudes.next().unwrap_or(1.);
         let echo = scene.echo(p) * (1. - speckle + speckle * amplitude);

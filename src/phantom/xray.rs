@@ -1,9 +1,6 @@
 //! A frontal chest X-ray: dense tissue is bright, the air in the lungs dark.
 
-use super::canvas::{Canvas, Frame};
-use super::noise::Noise;
-use super::random::Draws;
-use super::shape::{Blob, Point, bump, ramp};
+use crate::drawing::{Blob, Canvas, Draws, Frame, Noise, Point, bump, ramp};
 use crate::imaging::{Image, Mask};
 
 pub fn draw(frame: Frame, draws: &mut Draws) -> (Image, Mask) {

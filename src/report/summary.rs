@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::evaluation::{Estimate, GridRow, SetSummary, Summary, Verdict};
+use crate::evaluation::{AttackSummary, Estimate, GridRow, SetSummary, Summary, Verdict};
 
 /// The header of [`csv`].
-const HEADER: &str = "set,image,method,epsilon,clean_dsc,clean_iou,dsc,iou,linf_levels,success,queries,error\n";
+const HEADER: &str =
+    "set,image,method,variant,epsilon,clean_dsc,clean_iou,dsc,iou,oblivious_dsc,linf_levels,success,queries,error\n";
 
 /// One line for every row (RFC 4180); a value that does not exist is empty.
 pub fn csv(rows: &[GridRow]) -> String {
@@ -17,11 +18,13 @@ pub fn csv(rows: &[GridRow]) -> String {
             quoted(&row.set),
             quoted(&row.image),
             row.method.into(),
+            quoted(row.variant.as_deref().unwrap_or_default()),
             cell(row.epsilon),
             cell(scores.map(|s| s.clean_dsc)),
             cell(scores.map(|s| s.clean_iou)),
             cell(attacked.map(|s| s.dsc)),
             cell(attacked.map(|s| s.iou)),
+            cell(attacked.and_then(|s| s.oblivious_dsc)),
             cell(attacked.map(|s| s.linf_levels)),
             cell(attacked.map(|s| s.success)),
             cell(attacked.map(|s| s.queries)),
@@ -46,8 +49,7 @@ fn quoted(text: &str) -> String {
 pub fn markdown(summary: &Summary, unit: &str) -> String {
     let mut text = String::new();
     let mut head: Vec<String> = ["set", "images", "clean DSC", "clean IoU"].map(String::from).to_vec();
-    let attack = |a: &crate::evaluation::AttackSummary| format!("{} {} {unit}", a.method, a.epsilon);
-    head.extend(summary.all.attacks.iter().map(attack));
+    head.extend(summary.all.attacks.iter().map(|attack| heading(attack, unit)));
     line(&mut text, &head);
     let rule = |column: usize| if column == 0 { "---" } else { "---:" }.to_owned();
     line(&mut text, &(0..head.len()).map(rule).collect::<Vec<_>>());
@@ -62,7 +64,9 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
     );
     text.push_str("\nMean DSC over images; in brackets the 95 % bootstrap interval.");
     if !summary.all.attacks.is_empty() {
-        text.push_str(" Attacks are scored on the file as read back.\n\nChecks of the attacks:\n\n");
+        text.push_str(" Attacks are scored on the file as read back.\n");
+        oblivious(&mut text, &summary.all.attacks, unit);
+        text.push_str("\nChecks of the attacks:\n\n");
         for check in &summary.checks {
             let verdict = match check.verdict {
                 Verdict::Pass => "pass",
@@ -81,6 +85,24 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
         }
     }
     text
+}
+
+/// What a defence would be published with.
+fn oblivious(text: &mut String, attacks: &[AttackSummary], unit: &str) {
+    let scored: Vec<_> = attacks.iter().filter_map(|attack| Some((attack, attack.oblivious_dsc?))).collect();
+    if scored.is_empty() {
+        return;
+    }
+    text.push_str("\nThe model is behind a defence, and the attacks know it. Mean DSC if they do not:\n\n");
+    for (attack, dsc) in scored {
+        push(text, format_args!("- {}: {dsc:.3}", heading(attack, unit)));
+    }
+}
+
+fn heading(attack: &AttackSummary, unit: &str) -> String {
+    let variant = attack.variant.iter().map(|variant| format!(" {variant}"));
+    let epsilon = attack.epsilon.iter().map(|epsilon| format!(" {epsilon} {unit}"));
+    std::iter::once(attack.method.to_owned()).chain(variant).chain(epsilon).collect()
 }
 
 fn cells(set: &SetSummary, show: fn(Estimate) -> String) -> Vec<String> {
@@ -109,6 +131,7 @@ mod tests {
             set: "a".into(),
             image: image.into(),
             method: "none",
+            variant: None,
             epsilon: None,
             scores,
         };
@@ -120,9 +143,9 @@ mod tests {
     fn commas_and_quotes_survive_csv() {
         let text = csv(&rows());
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[1], "a,\"x,1.png\",none,,0.75,0.6,,,,,,");
-        assert_eq!(lines[2], "a,y.png,none,,,,,,,,,\"\"\"cut off\"\", twice\"");
-        assert!(lines.iter().take(2).all(|l| l.replace("\"x,1.png\"", "x").split(',').count() == 12));
+        assert_eq!(lines[1], "a,\"x,1.png\",none,,,0.75,0.6,,,,,,,");
+        assert_eq!(lines[2], "a,y.png,none,,,,,,,,,,,\"\"\"cut off\"\", twice\"");
+        assert!(lines.iter().take(2).all(|l| l.replace("\"x,1.png\"", "x").split(',').count() == 14));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::attack::Echo;
 use crate::evaluation::result::{AttackResult, Reference, Scored};
+use crate::prompt::PromptSensitivity;
 
 /// Width of the first column.
 const LABEL: usize = 26;
@@ -50,7 +51,7 @@ fn line(text: &mut String, label: &str, cells: &[String; 5]) {
 }
 
 fn perturbation(text: &mut String, result: &AttackResult) {
-    let (p, budget) = (&result.perturbation, &result.request.budget);
+    let p = &result.perturbation;
     let or_dash = |value: Option<f64>, unit| value.map_or_else(|| "-".into(), |v| format!("{v:.3}{unit}"));
     push(
         text,
@@ -62,21 +63,44 @@ fn perturbation(text: &mut String, result: &AttackResult) {
             or_dash(p.ssim, ""),
         ),
     );
-    push(
-        text,
-        format_args!(
-            "budget: {:?} {:.3} of 255 = {:.5} of 1 = {:.4} normalised; {}",
-            budget.norm,
-            budget.pixel255,
-            budget.unit01,
-            budget.normalised,
-            if result.within_budget { "kept by the file" } else { "EXCEEDED by the file" },
-        ),
-    );
+    if let Some(budget) = &result.request.budget {
+        push(
+            text,
+            format_args!(
+                "budget: {:?} {:.3} of 255 = {:.5} of 1 = {:.4} normalised; {}",
+                budget.norm,
+                budget.pixel255,
+                budget.unit01,
+                budget.normalised,
+                if result.within_budget == Some(true) { "kept by the file" } else { "EXCEEDED by the file" },
+            ),
+        );
+    }
+    if let Some(defence) = &result.defence {
+        push(
+            text,
+            format_args!(
+                "behind the defence {}: DSC {:.3} if the attack knows it, {:.3} if it does not; without the defence {:.3}",
+                defence.defence.name(),
+                defence.adaptive_dsc,
+                defence.oblivious_dsc,
+                defence.undefended_attacked_dsc,
+            ),
+        );
+    }
+    if let Some(worst) = &result.worst {
+        push(text, format_args!("worst of what was tried: {worst}"));
+    }
+    if let Some(prompt) = &result.adversarial_prompt {
+        push(text, format_args!("adversarial prompt: {prompt:?}"));
+    }
+    if let Some(sensitivity) = &result.prompt_sensitivity {
+        prompts(text, sensitivity);
+    }
     let verdict = if result.success.met { "succeeded" } else { "did not succeed" };
     let queries = result.queries.loss + result.queries.gradient + result.queries.logits;
     push(text, format_args!("attack {verdict} ({}), {queries} queries", criterion(result)));
-    if let Some(smallest) = &result.smallest {
+    if let (Some(smallest), Some(budget)) = (&result.smallest, &result.request.budget) {
         let size = |echo: &Option<Echo>| echo.as_ref().map_or_else(|| "-".into(), |e| format!("{:.2}", e.pixel255));
         let (float, file) = (size(&smallest.float), size(&smallest.file));
         let norm = budget.norm;
@@ -88,6 +112,27 @@ fn perturbation(text: &mut String, result: &AttackResult) {
     for note in &result.notes {
         push(text, format_args!("note: {note}"));
     }
+}
+
+fn prompts(text: &mut String, sensitivity: &PromptSensitivity) {
+    let row = |label: &str, [a, b, c, d, e]: [String; 5]| format!("{label:<LABEL$}{a:>11}{b:>11}{c:>11}{d:>11}{e:>11}");
+    let head = ["prompts", "mean DSC", "lowest DSC", "same mask", "lowest"].map(String::from);
+    push(text, format_args!("{}", row("edits of the prompt", head)));
+    for family in &sensitivity.families {
+        let scores = [family.mean_dsc, family.lowest_dsc, family.mean_consistency, family.lowest_consistency];
+        let [a, b, c, d] = scores.map(|score| format!("{score:.3}"));
+        let label = format!("{}{}", family.family.name(), if family.keeps_meaning { "" } else { " (other meaning)" });
+        push(text, format_args!("{}", row(&label, [family.prompts.to_string(), a, b, c, d])));
+    }
+    let or_dash = |value: Option<f64>| value.map_or_else(|| "-".into(), |v| format!("{v:.3}"));
+    push(
+        text,
+        format_args!(
+            "fragility {} (0 is best), use of the text {} (near 0: the prompt is not read)",
+            or_dash(sensitivity.fragility),
+            or_dash(sensitivity.use_of_text),
+        ),
+    );
 }
 
 fn criterion(result: &AttackResult) -> String {

@@ -2,6 +2,7 @@
 
 mod downloads;
 mod results;
+mod unbounded;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};

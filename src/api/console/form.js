@@ -120,6 +120,7 @@ function showMethod() {
     element("option", { value: name, selected: name === norm }, NORMS[name]?.label ?? name),
   );
   byId("norm").replaceChildren(...labels);
+  byId("budget").hidden = labels.length === 0;
   showEquivalents();
 }
 
@@ -133,20 +134,23 @@ function showEquivalents() {
 function read() {
   const chosen = (id) => byId(id).value;
   const { values, errors } = parameters.read();
+  const bounded = !byId("budget").hidden;
+  const epsilon = { value: Number(chosen("epsilon")), unit: chosen("unit") };
   const spec = {
     prompt: chosen("prompt").trim(),
     attack: { method: chosen("method"), ...values },
-    budget: { norm: chosen("norm"), epsilon: { value: Number(chosen("epsilon")), unit: chosen("unit") } },
+    ...(bounded && { budget: { norm: chosen("norm"), epsilon } }),
     goal: chosen("goal"),
     protocol: chosen("protocol"),
     seed: Number(chosen("seed")),
     ...(chosen("model") && { model: chosen("model") }),
     ...(chosen("loss") && { loss: chosen("loss") }),
+    ...(chosen("defence") && { defence: { kind: chosen("defence") } }),
   };
   const missing = (pointer, detail) => errors.push({ pointer, detail });
   if (!places.image.file) missing("/image", "choose a sample or an image of your own");
   if (!spec.prompt) missing("/spec/prompt", "name the structure, for example lungs");
-  if (chosen("epsilon") === "") missing("/spec/budget/epsilon", "give a number");
+  if (bounded && chosen("epsilon") === "") missing("/spec/budget/epsilon", "give a number");
   if (chosen("seed") === "") missing("/spec/seed", "give a whole number");
   return { spec, errors };
 }

@@ -50,6 +50,7 @@ const FILES: &[File] = &files![
     "jobs.js",
     "pictures.js",
     "progress.js",
+    "prompts.js",
     "result.js",
     "schema.js",
     "scores.js",

@@ -4,6 +4,7 @@ import { downloadable } from "./api.js";
 import { inAllUnits } from "./budget.js";
 import { element } from "./dom.js";
 import { size } from "./files.js";
+import { promptTable } from "./prompts.js";
 import { changeTable, scoreTable } from "./scores.js";
 import { criterionWords, shortId } from "./words.js";
 
@@ -22,7 +23,8 @@ export function verdict(job) {
   const basis = [
     `Criterion: ${criterionWords(success.criterion)}`,
     reference === "given" ? "reference: the mask that was given" : "reference: the model's own clean prediction",
-    within ? "the file keeps the budget" : "the file does not keep the budget",
+    ...(within === null ? [] : [within ? "the file keeps the budget" : "the file does not keep the budget"]),
+    ...(job.result.worst ? [`the worst of what was tried: ${job.result.worst}`] : []),
   ];
   const targeted = "dsc_to_target_at_least" in success.criterion;
   const [measure, key] = targeted ? ["DSC to the target", "dsc_to_target"] : ["DSC", "dsc"];
@@ -45,7 +47,9 @@ export function findings(job, onError) {
   const { result } = job;
   const { request, queries } = result;
   const facts = [
-    ["Budget", `${inAllUnits(request.budget)}, ${request.budget.norm === "linf" ? "L∞" : "L2"}`],
+    ["Budget", budget(request.budget)],
+    ...(result.defence === undefined ? [] : [["Defence", defence(result.defence)]]),
+    ...(result.adversarial_prompt === undefined ? [] : [["Adversarial prompt", `“${result.adversarial_prompt}”`]]),
     ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${request.goal}, seed ${request.seed}`],
     ["Queries", `${queries.gradient} gradients, ${queries.loss} losses, ${queries.logits} predictions`],
     ["Best point", best(result.adversarial_file.at)],
@@ -58,6 +62,7 @@ export function findings(job, onError) {
     scoreTable(result),
     comparison(job),
     notes([...result.notes, ...Object.values(job.inputs).flatMap((input) => input?.notes ?? [])]),
+    promptTable(result.prompt_sensitivity),
     files(job, onError),
     changeTable(result.perturbation),
     element(
@@ -66,6 +71,15 @@ export function findings(job, onError) {
       ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
     ),
   );
+}
+
+function budget(given) {
+  return given ? `${inAllUnits(given)}, ${given.norm === "linf" ? "L∞" : "L2"}` : "none: the method decides";
+}
+
+function defence({ defence: { kind }, adaptive_dsc: adaptive, oblivious_dsc: oblivious }) {
+  const name = kind.replaceAll("_", " ");
+  return `${name}: DSC ${adaptive.toFixed(3)} if the attack knows it, ${oblivious.toFixed(3)} if it does not`;
 }
 
 function best(at) {

@@ -22,16 +22,20 @@ export function ago(time) {
 }
 
 /**
- * What a job does, in a few words: `PGD, 8 of 255, L∞`.
+ * What a job does, in a few words: `PGD, 8 of 255, L∞`, or `CORRUPTION, hair, 3`.
  * @param {object} spec
  * @returns {string}
  */
 export function inShort(spec) {
-  const { value, unit } = spec.budget.epsilon;
-  const epsilon = { pixel255: `${value} of 255`, unit01: `${value} of 1` }[unit] ?? `${value} ${unit}`;
-  const norm = { linf: "L∞", l2: "L2" }[spec.budget.norm] ?? spec.budget.norm;
   const goal = spec.goal && spec.goal !== "untargeted" ? `, ${spec.goal}` : "";
-  return `${methodTitle(spec.attack.method)}, ${epsilon}, ${norm}${goal}`;
+  const { method, ...parameters } = spec.attack;
+  const strength = spec.budget ? budgetWords(spec.budget) : Object.values(parameters).join(", ");
+  return `${[methodTitle(method), strength].filter(Boolean).join(", ")}${goal}`;
+}
+
+function budgetWords({ norm, epsilon: { value, unit } }) {
+  const epsilon = { pixel255: `${value} of 255`, unit01: `${value} of 1` }[unit] ?? `${value} ${unit}`;
+  return `${epsilon}, ${{ linf: "L∞", l2: "L2" }[norm] ?? norm}`;
 }
 
 /**

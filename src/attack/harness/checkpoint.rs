@@ -69,6 +69,9 @@ pub(super) struct Numbers {
     pub now: At,
     pub records: Vec<StepRecord>,
     pub queries: Queries,
+    /// What the method wants the reader to know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,14 +165,17 @@ mod tests {
             loss: 0.1,
             dsc: 1. / 3.,
             target_dsc: None,
-            budget_used: 0.7,
+            budget_used: Some(0.7),
             zero_gradient_share: Some(0.25),
+            tried: None,
+            prompt: None,
         };
         let at = At { restart: 0, step: 0 };
         let numbers = Numbers {
             now: At { restart: 0, step: 1 },
             records: vec![record],
             queries: Queries { loss: 1, gradient: 1, logits: 0 },
+            remarks: vec!["the model refuses a prompt".into()],
         };
         let point = |loss| Point { score: Score { at, loss }, x: tensor(12), logits: tensor(4) };
         let file = Point { x: Tensor::new(&[1u8, 255], &Device::Cpu).unwrap(), ..point(0.3) };

@@ -59,11 +59,22 @@ impl Evaluation {
     /// # Errors
     /// A device that failed.
     pub fn beats(&self, other: &Self, problem: &Problem) -> Result<bool, AttackError> {
-        let score = |e: &Self| e.target_dsc.unwrap_or(-e.dsc);
-        if score(self) == score(other) {
+        if self.harm() == other.harm() {
             return Ok(problem.tracked(&self.logits)? > problem.tracked(&other.logits)?);
         }
-        Ok(score(self) > score(other))
+        Ok(self.harm() > other.harm())
+    }
+
+    /// What [`Self::beats`] compares, the first number before the second: for a list in order.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn rank(&self, problem: &Problem) -> Result<(f64, f32), AttackError> {
+        Ok((self.harm(), problem.tracked(&self.logits)?))
+    }
+
+    fn harm(&self) -> f64 {
+        self.target_dsc.unwrap_or(-self.dsc)
     }
 }
 

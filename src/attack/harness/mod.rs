@@ -28,13 +28,14 @@ mod visited;
 
 use std::cell::Cell;
 
-use super::{AttackError, AttackSpec, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
+use super::{AttackError, AttackSpec, Budget, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
 use crate::oracle::{Oracle, OracleError};
+use crate::prompt::{PromptSensitivity, Tried};
 use preference::{Preference, Seeks};
 use queries::{Counting, Queries};
 use saved::{Saved, round_trip};
 use smallest::Smallest;
-use tracker::{Visited, Watcher};
+use tracker::{TriedPrompt, Visited, Watcher};
 
 /// The result of an attack on one image.
 #[derive(Debug, Clone)]
@@ -48,10 +49,11 @@ pub struct Outcome {
     pub float: Visited,
     /// The adversarial image as a file.
     pub file: Saved,
-    /// Whether `file` is within the budget and the region; a lossy file format may leave both.
-    pub within_budget: bool,
-    /// The budget in all units.
-    pub budget: Echo,
+    /// Whether `file` is within the budget and the region; a lossy file format may leave both. `None` for a method
+    /// that has no budget.
+    pub within_budget: Option<bool>,
+    /// The budget in all units, if there is one.
+    pub budget: Option<Echo>,
     /// Every visited point.
     pub records: Vec<StepRecord>,
     /// How often the attack began anew.
@@ -85,7 +87,7 @@ pub fn run(
     let attack = spec.attack();
     attack.check()?;
     let setup = problem.setup();
-    spec.check_norm(setup.budget.norm)?;
+    check_bounds(spec, setup.budget)?;
     let clean = problem.evaluate(&setup.image, oracle)?;
     let (_, reread) = round_trip(&setup.image, problem.container())?;
     let clean_reread = if reread == setup.image { None } else { Some(problem.evaluate(&reread, oracle)?) };
@@ -100,7 +102,7 @@ pub fn run(
         }
         ended?;
     }
-    let (records, best, file) = log.into_parts().ok_or_else(|| AttackError::Parameter {
+    let (records, best, file, remarks) = log.into_parts().ok_or_else(|| AttackError::Parameter {
         name: "method",
         value: spec.method().into(),
         rule: "it has to finish at least one point",
@@ -115,9 +117,9 @@ pub fn run(
         clean,
         clean_reread,
         float: Visited { x: problem.to_unit01(&best.x)?, ..best },
-        within_budget: problem.lattice().admits(&setup.image, &file.image),
+        within_budget: setup.budget.map(|_| problem.lattice().admits(&setup.image, &file.image)),
         file,
-        budget: setup.budget.echo(&setup.preprocess.std),
+        budget: setup.budget.map(|budget| budget.echo(&setup.preprocess.std)),
         records,
         restarts: attack.restarts(),
         queries: queries.get(),
@@ -125,5 +127,38 @@ pub fn run(
         smallest,
     };
     outcome.notes.extend(notes::on(problem, &outcome)?);
+    outcome.notes.extend(remarks);
     Ok(outcome)
+}
+
+/// Refuses a method that needs a budget and has none, one that has none and was given one, and a budget in a norm that
+/// the method cannot keep.
+///
+/// # Errors
+/// [`AttackError::Parameter`] with the name `budget` or `norm`.
+pub fn check_bounds(spec: &AttackSpec, budget: Option<Budget>) -> Result<(), AttackError> {
+    let rule = match (spec.attack().is_bounded(), budget.is_some()) {
+        (true, false) => "this method needs a budget: say how far the image may be changed",
+        (false, true) => "this method has no budget: leave it out, sizes are reported all the same",
+        (true, true) | (false, false) => return budget.map_or(Ok(()), |budget| spec.check_norm(budget.norm)),
+    };
+    let value = if budget.is_some() { "given" } else { "missing" };
+    Err(AttackError::Parameter { name: "budget", value: value.into(), rule })
+}
+
+impl Outcome {
+    /// The record of the point that the file comes from.
+    pub fn chosen(&self) -> Option<&StepRecord> {
+        let at = self.file.at;
+        self.records.iter().find(|record| (record.restart, record.step) == (at.restart, at.step))
+    }
+
+    /// How the mask depends on the prompt, if prompts were tried.
+    pub fn prompt_sensitivity(&self) -> Option<PromptSensitivity> {
+        let tried = self.records.iter().filter_map(|record| {
+            let TriedPrompt { family, text, consistency } = record.prompt.as_ref()?;
+            Some(Tried { family: *family, text, dsc: record.dsc, consistency: *consistency })
+        });
+        PromptSensitivity::new(&tried.collect::<Vec<_>>())
+    }
 }

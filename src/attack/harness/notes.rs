@@ -15,10 +15,10 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Result<Vec<String>, AttackErr
     let mut notes = vec![];
     let clamped = problem.setup().choices.clamp == Clamp::EveryStep;
     if clamped && problem.lattice().is_a_point() {
-        let levels = outcome.budget.pixel255;
+        let levels = problem.lattice().levels;
         notes.push(format!("epsilon is {levels:.2} of 255 levels, less than one: no 8-bit file can be changed"));
     }
-    if !outcome.within_budget {
+    if !problem.lattice().admits(&problem.setup().image, &outcome.file.image) {
         notes.push("rounding or the file format carried the saved image out of the budget or the region".into());
     }
     if outcome.clean_reread.is_some() {
@@ -35,7 +35,14 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Result<Vec<String>, AttackErr
         ));
     }
     if !outcome.file.evaluation.beats(&outcome.clean, problem)? {
-        notes.push("the saved image is no stronger than the clean one".into());
+        let by_prompt = outcome.chosen().is_some_and(|chosen| chosen.prompt.is_some());
+        notes.push(match by_prompt {
+            true => "no edited prompt is stronger than the original one".into(),
+            false => "the saved image is no stronger than the clean one".into(),
+        });
+    }
+    if let Some(sensitivity) = outcome.prompt_sensitivity() {
+        notes.extend(sensitivity.notes());
     }
     if let Some(smallest) = &outcome.smallest {
         match (&smallest.float, &smallest.file) {

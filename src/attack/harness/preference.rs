@@ -76,7 +76,7 @@ mod tests {
         let mask = Mask::from_fn(1, 1, |_, _| true);
         let logits = Tensor::zeros((1, 1), DType::F32, &Device::Cpu).unwrap();
         let evaluation = Evaluation { loss: 0., dsc, target_dsc: None, mask, logits };
-        Visited { at: At { restart: 0, step: 0 }, x, evaluation }
+        Visited { at: At { restart: 0, step: 0 }, x, prompt: None, evaluation }
     }
 
     #[test]

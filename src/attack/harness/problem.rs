@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::budget::{Budget, Epsilon, Unit};
+use super::budget::{Budget, Epsilon, Norm, Unit};
 use super::evaluation::Evaluation;
 use super::projection::Ball;
 use super::quantise::Lattice;
@@ -22,8 +22,10 @@ pub struct Setup {
     pub image: Image,
     /// What the model should have answered; scores are taken at its size.
     pub reference: Mask,
-    /// How far the image may be changed.
-    pub budget: Budget,
+    /// The text that the oracle answers under, for methods that change it; empty unless set.
+    pub prompt: String,
+    /// How far the image may be changed; `None` for a method that has no budget.
+    pub budget: Option<Budget>,
     /// The network's input, for its mean, standard deviation and size.
     pub preprocess: Preprocess,
     /// The wrong answer that counts; untargeted unless set.
@@ -42,11 +44,12 @@ pub struct Setup {
 
 impl Setup {
     /// A request in which all that has a default has it.
-    pub fn new(image: Image, reference: Mask, budget: Budget, preprocess: Preprocess) -> Self {
+    pub fn new(image: Image, reference: Mask, budget: impl Into<Option<Budget>>, preprocess: Preprocess) -> Self {
         Self {
             image,
             reference,
-            budget,
+            prompt: String::new(),
+            budget: budget.into(),
             preprocess,
             goal: Goal::Untargeted,
             criterion: None,
@@ -96,7 +99,9 @@ impl Problem {
     /// not fit the goal.
     pub fn new(setup: Setup, device: &Device) -> Result<Self, AttackError> {
         setup.check_sizes()?;
-        setup.budget.check(setup.image.rgb().len(), &setup.preprocess.std)?;
+        if let Some(budget) = setup.budget {
+            budget.check(setup.image.rgb().len(), &setup.preprocess.std)?;
+        }
         if setup.region.as_ref().is_some_and(|region| region.area() == 0) {
             return Err(AttackError::Parameter {
                 name: "allowed region",
@@ -108,13 +113,16 @@ impl Problem {
         let criterion = setup.criterion.unwrap_or(Criterion::default_for(aim.towards));
         criterion.check(aim.towards)?;
         let clean = to_space(&setup, &setup.image, device)?;
-        let radius = setup.budget.epsilon.in_unit(space_unit(&setup), &setup.preprocess.std);
+        let (norm, radius) = match setup.budget {
+            Some(budget) => (budget.norm, budget.epsilon.in_unit(space_unit(&setup), &setup.preprocess.std)),
+            None => (Norm::Linf, f64::INFINITY),
+        };
         let region = setup.region.as_ref().map(|region| region.to_tensor(device)).transpose()?;
         let range = match (setup.choices.space, setup.choices.clamp) {
             (Space::Pixel, Clamp::EveryStep) => Some((0., 1.)),
             _ => None,
         };
-        let ball = Ball::new(&clean, (setup.budget.norm, radius), region.as_ref(), range)?;
+        let ball = Ball::new(&clean, (norm, radius), region.as_ref(), range)?;
         let random = RandomSource::new(setup.seed, &setup.image);
         let network = (setup.preprocess.height, setup.preprocess.width);
         let upsampling = Resize::new(network, size(&setup.reference), &Device::Cpu)?;
@@ -137,7 +145,7 @@ impl Problem {
         self.criterion
     }
 
-    /// The images within reach, in the space the attack works in.
+    /// The images within reach, in the space the attack works in; its radius is infinite without a budget.
     pub fn ball(&self) -> &Ball {
         &self.ball
     }
@@ -160,8 +168,19 @@ impl Problem {
     /// The budget in whole levels of the 8-bit file.
     pub fn lattice(&self) -> Lattice<'_> {
         let Setup { budget, preprocess, region, .. } = &self.setup;
-        let levels = budget.epsilon.in_unit(Unit::Pixel255, &preprocess.std);
-        Lattice { norm: budget.norm, levels, region: region.as_ref() }
+        let (norm, levels) = match budget {
+            Some(budget) => (budget.norm, budget.epsilon.in_unit(Unit::Pixel255, &preprocess.std)),
+            None => (Norm::Linf, f64::INFINITY),
+        };
+        Lattice { norm, levels, region: region.as_ref() }
+    }
+
+    /// An 8-bit image of the problem's size as a point of the attack's space.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn to_point(&self, image: &Image) -> Result<Tensor, AttackError> {
+        to_space(&self.setup, image, self.ball.clean().device())
     }
 
     /// `x` of the attack's space as values of full scale 1; outside [0, 1] where nothing was clamped.
@@ -211,7 +230,21 @@ impl Problem {
     /// # Errors
     /// Those of the oracle, and a loss that is not finite.
     pub fn evaluate(&self, image: &Image, oracle: &mut dyn Oracle) -> Result<Evaluation, AttackError> {
-        let (loss, logits) = oracle.loss(&to_space(&self.setup, image, self.ball.clean().device())?)?;
+        let (loss, logits) = oracle.loss(&self.to_point(image)?)?;
+        self.score(loss, &logits)
+    }
+
+    /// As [`Self::evaluate`], under another prompt.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn evaluate_under(
+        &self,
+        prompt: &str,
+        image: &Image,
+        oracle: &mut dyn Oracle,
+    ) -> Result<Evaluation, AttackError> {
+        let (loss, logits) = oracle.loss_under(prompt, &self.to_point(image)?)?;
         self.score(loss, &logits)
     }
 

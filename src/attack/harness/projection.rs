@@ -31,8 +31,8 @@ pub struct Ball {
 impl Ball {
     /// The ball of `radius` around `clean` `[3, h, w]`, both in the same unit.
     ///
-    /// `region` `[h, w]` is 1 where the image may change. `range` is the valid range of all entries;
-    /// without it the ball is not clamped, as in the paper's protocol.
+    /// An infinite radius leaves all images of the region. `region` `[h, w]` is 1 where the image may change. `range`
+    /// is the valid range of all entries; without it the ball is not clamped, as in the paper's protocol.
     ///
     /// # Errors
     /// A region of another size.
@@ -59,7 +59,8 @@ impl Ball {
         let sides = match self.norm {
             Norm::L2 => None,
             Norm::Linf => {
-                let reach = (self.allowed(self.clean.ones_like()?)? * radius)?;
+                // Infinity times 0 would be no number.
+                let reach = (self.allowed(self.clean.ones_like()?)? * radius.min(f64::from(f32::MAX)))?;
                 Some(((&self.clean - &reach)?, (&self.clean + &reach)?))
             }
         };

@@ -17,7 +17,7 @@ const SLACK: f64 = 1e-4;
 pub struct Lattice<'a> {
     /// How the perturbation is measured.
     pub norm: Norm,
-    /// How large it may be, in levels of 255.
+    /// How large it may be, in levels of 255; infinite without a budget.
     pub levels: f64,
     /// The pixels that may change; `None` allows all.
     pub region: Option<&'a Mask>,

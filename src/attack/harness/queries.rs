@@ -59,4 +59,10 @@ impl Oracle for Counting<'_> {
         self.count(Queries { logits: 1, ..Queries::default() });
         Ok(answer)
     }
+
+    fn loss_under(&mut self, prompt: &str, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
+        let answer = self.inner.loss_under(prompt, x)?;
+        self.count(Queries { loss: 1, ..Queries::default() });
+        Ok(answer)
+    }
 }

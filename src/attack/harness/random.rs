@@ -43,13 +43,18 @@ impl RandomSource {
 
     /// The stream of one draw, always from its beginning.
     pub fn stream(&self, draw: Draw) -> Stream {
+        Stream(ChaCha8Rng::from_seed(self.key(draw)))
+    }
+
+    /// The key of that stream, for those who draw otherwise.
+    pub fn key(&self, draw: Draw) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(self.seed.to_le_bytes());
         hash.update(self.image);
         hash.update((draw.restart as u64).to_le_bytes());
         hash.update((draw.step as u64).to_le_bytes());
         hash.update(draw.purpose.as_bytes());
-        Stream(ChaCha8Rng::from_seed(hash.finalize().into()))
+        hash.finalize().into()
     }
 
     /// A point of `ball`: uniform in the cube for Linf, uniform in the ball for L2, and then brought

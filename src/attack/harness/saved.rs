@@ -25,16 +25,33 @@ pub struct Saved {
     pub container: Container,
     /// What is read back from the file.
     pub image: Image,
+    /// The prompt it counts under, if not the problem's.
+    pub prompt: Option<String>,
     /// What the model says about `image`.
     pub evaluation: Evaluation,
 }
 
 impl Saved {
     fn new(visited: &Visited, problem: &Problem, oracle: &mut dyn Oracle) -> Result<Self, AttackError> {
-        let container = problem.container();
+        let container = container(problem, visited.prompt.as_deref());
         let (bytes, image) = round_trip(&problem.to_image(&visited.x)?, container)?;
-        let evaluation = problem.evaluate(&image, oracle)?;
-        Ok(Self { at: visited.at, bytes, container, image, evaluation })
+        let prompt = visited.prompt.clone();
+        let evaluation = match &prompt {
+            Some(prompt) => problem.evaluate_under(prompt, &image, oracle)?,
+            None => problem.evaluate(&image, oracle)?,
+        };
+        Ok(Self { at: visited.at, bytes, container, image, prompt, evaluation })
+    }
+
+    /// What another oracle says about the file.
+    ///
+    /// # Errors
+    /// Those of the oracle.
+    pub fn evaluated_again(&self, problem: &Problem, oracle: &mut dyn Oracle) -> Result<Evaluation, AttackError> {
+        match &self.prompt {
+            Some(prompt) => problem.evaluate_under(prompt, &self.image, oracle),
+            None => problem.evaluate(&self.image, oracle),
+        }
     }
 
     /// The file of `bytes` about which the model gave this answer before.
@@ -42,12 +59,13 @@ impl Saved {
     /// # Errors
     /// Bytes that are no image.
     pub(super) fn again(
-        (at, bytes): (At, Vec<u8>),
+        (at, prompt, bytes): (At, Option<String>, Vec<u8>),
         (loss, logits): (f32, &Tensor),
         problem: &Problem,
     ) -> Result<Self, AttackError> {
         let image = read(&bytes)?;
-        Ok(Self { at, bytes, container: problem.container(), image, evaluation: problem.score(loss, logits)? })
+        let container = container(problem, prompt.as_deref());
+        Ok(Self { at, bytes, container, image, prompt, evaluation: problem.score(loss, logits)? })
     }
 
     /// The file of a restart: [`Self::better_of`] its best point and its last, or [`Self::nearest`].
@@ -108,6 +126,11 @@ impl Saved {
         let other = Self::new(last, problem, oracle)?;
         Ok(if other.evaluation.beats(&saved.evaluation, problem)? { other } else { saved })
     }
+}
+
+/// Where the prompt is attacked the image stays as it is.
+fn container(problem: &Problem, prompt: Option<&str>) -> Container {
+    if prompt.is_some() { Container::Png } else { problem.container() }
 }
 
 /// The file of an image, and what is read back from it.

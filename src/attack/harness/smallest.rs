@@ -46,7 +46,7 @@ impl Smallest {
         let (setup, lattice) = (problem.setup(), problem.lattice());
         let echo = |value, unit| {
             let epsilon = Epsilon::new(value, unit).ok()?;
-            Some(Budget { norm: setup.budget.norm, epsilon }.echo(&setup.preprocess.std))
+            Some(Budget { norm: lattice.norm, epsilon }.echo(&setup.preprocess.std))
         };
         let distance = measure(problem.ball(), &best.x, None)?.distance;
         let found = preference.meets(&best.evaluation);
@@ -62,15 +62,15 @@ impl Smallest {
 /// The records that are worse than all that are nearer; `levels` is what a whole budget is worth.
 fn curve(records: &[StepRecord], levels: f64) -> Vec<CurvePoint> {
     let harm = |record: &StepRecord| record.target_dsc.unwrap_or(-record.dsc);
-    let mut order: Vec<&StepRecord> = records.iter().collect();
-    order.sort_by(|a, b| a.budget_used.total_cmp(&b.budget_used).then(harm(b).total_cmp(&harm(a))));
+    let mut order: Vec<_> = records.iter().filter_map(|record| Some((record.budget_used?, record))).collect();
+    order.sort_by(|(near, a), (far, b)| near.total_cmp(far).then(harm(b).total_cmp(&harm(a))));
     let mut curve = vec![];
     let mut worst = f64::NEG_INFINITY;
-    for record in order {
+    for (used, record) in order {
         if harm(record) > worst {
             worst = harm(record);
             let StepRecord { dsc, target_dsc, .. } = *record;
-            curve.push(CurvePoint { pixel255: record.budget_used * levels, dsc, target_dsc });
+            curve.push(CurvePoint { pixel255: used * levels, dsc, target_dsc });
         }
     }
     curve
@@ -88,8 +88,10 @@ mod tests {
             loss: 0.,
             dsc,
             target_dsc: None,
-            budget_used,
+            budget_used: Some(budget_used),
             zero_gradient_share: None,
+            tried: None,
+            prompt: None,
         };
         let records = [(0.5, 0.4), (0., 0.9), (1., 0.1), (0.5, 0.3), (0.25, 0.9), (0.75, 0.3)];
         let found = curve(&records.map(|(used, dsc)| record(used, dsc)), 8.);

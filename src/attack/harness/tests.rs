@@ -1,10 +1,12 @@
 //! The harness and the attacks on a model whose gradient is known.
 
 mod black_box;
+mod defended;
 mod frequency;
 mod guard;
 mod minimal;
 mod toy;
+mod unbounded;
 mod white_box;
 
 use candle_core::Device;
@@ -64,7 +66,7 @@ proptest! {
     ) {
         let mut setup = setup(width, height, budget(norm, levels, Unit::Pixel255));
         setup.region = region.then(|| Mask::from_fn(width, height, |x, y| x <= y));
-        let one_step = Pgd { steps: 1, alpha: Some(setup.budget.epsilon), random_start: false, restarts: 1 };
+        let one_step = Pgd { steps: 1, alpha: Some(setup.budget.unwrap().epsilon), random_start: false, restarts: 1 };
         let fgsm = attack(&AttackSpec::Fgsm(Fgsm {}), setup.clone()).unwrap();
         let pgd = attack(&AttackSpec::Pgd(one_step), setup).unwrap();
         prop_assert_eq!(values(&fgsm), values(&pgd));
@@ -82,13 +84,13 @@ proptest! {
         setup.seed = seed;
         let outcome = attack(&pgd(), setup.clone()).unwrap();
         // A value in [0, 1] has 24 bits: 6e-8 of full scale is 2e-5 levels.
-        prop_assert!(outcome.records.iter().all(|record| record.budget_used * levels <= levels + 1e-4));
+        prop_assert!(outcome.records.iter().all(|record| record.budget_used.unwrap() * levels <= levels + 1e-4));
         let scores = PerturbationScores::between(&setup.image, &outcome.file.image).unwrap();
         match norm {
             Norm::Linf => prop_assert!(f64::from(scores.linf_levels) <= (levels + 1e-4).floor()),
             Norm::L2 => prop_assert!(scores.l2_levels <= levels + 1e-4),
         }
-        prop_assert!(outcome.within_budget);
+        prop_assert_eq!(outcome.within_budget, Some(true));
         let clean = setup.image.to_tensor(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         for (entry, (before, after)) in clean.iter().zip(values(&outcome)).enumerate() {
             let pixel = entry % (width * height);
@@ -105,7 +107,7 @@ fn pgd_breaks_the_toy_and_reports_what_it_did() {
         assert_eq!(outcome.clean.dsc, 1.);
         assert!(outcome.success.met && outcome.file.evaluation.dsc < 0.5, "{norm:?}: {}", outcome.file.evaluation.dsc);
         let last = outcome.records.last().unwrap();
-        assert!(last.budget_used > 0.95 && last.zero_gradient_share.is_none());
+        assert!(last.budget_used.unwrap() > 0.95 && last.zero_gradient_share.is_none());
         assert_eq!(outcome.records.len(), 9);
         assert_eq!(outcome.queries.gradient, 8);
         assert_eq!(outcome.notes, Vec::<String>::new());
@@ -209,7 +211,7 @@ fn the_paper_is_not_clamped_and_takes_the_last_iterate() {
     assert_eq!((outcome.float.at, outcome.file.at.step), (outcome.file.at, 40));
     assert!(outcome.notes.iter().any(|note| note.contains("63 % of epsilon")), "{:?}", outcome.notes);
     // 40 steps of 2/255 in units of the red channel's standard deviation.
-    let used = outcome.records.last().unwrap().budget_used * 0.5;
+    let used = outcome.records.last().unwrap().budget_used.unwrap() * 0.5;
     assert!((used - 80. / 255.).abs() < 1e-4, "{used}");
 
     let elsewhere = Setup { preprocess: toy::preprocess(8, 8), ..setup };
@@ -222,7 +224,7 @@ fn a_file_format_that_loses_levels_is_reported() {
     let mut setup = setup(16, 12, budget(Norm::Linf, 2., Unit::Pixel255));
     (setup.original, setup.choices.container) = (Container::Jpeg, SaveAs::AsOriginal);
     let outcome = attack(&pgd(), setup).unwrap();
-    assert!(outcome.clean_reread.is_some() && !outcome.within_budget);
+    assert!(outcome.clean_reread.is_some() && outcome.within_budget == Some(false));
     assert_eq!(outcome.file.container, Container::Jpeg);
     assert_eq!(decode::decode(&outcome.file.bytes, &Limits::default()).unwrap().image, outcome.file.image);
     assert!(outcome.notes.iter().any(|note| note.contains("out of the budget")));
@@ -257,7 +259,7 @@ fn odd_sizes_and_references_work() {
             let mut setup = setup(width, height, budget(Norm::L2, 30., Unit::Pixel255));
             setup.reference = Mask::from_fn(width, height, |_, _| everything);
             let outcome = attack(&pgd(), setup).unwrap();
-            assert!(outcome.within_budget && outcome.file.evaluation.dsc <= outcome.clean.dsc);
+            assert!(outcome.within_budget == Some(true) && outcome.file.evaluation.dsc <= outcome.clean.dsc);
         }
     }
 }
@@ -293,5 +295,5 @@ fn requests_that_make_no_sense_are_refused() {
     let nothing = Mask::from_fn(4, 4, |_, _| false);
     assert!(refused(pgd(), Setup { region: Some(nothing), ..good() }).contains("at least one pixel"));
     let confused = budget(Norm::Linf, 8., Unit::Unit01);
-    assert!(refused(pgd(), Setup { budget: confused, ..good() }).contains("did you mean pixel255?"));
+    assert!(refused(pgd(), Setup { budget: Some(confused), ..good() }).contains("did you mean pixel255?"));
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 mod finish;
+mod label;
 
 use std::cell::Cell;
 
@@ -19,6 +20,8 @@ use super::saved::Saved;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
 use crate::oracle::{Answer, OracleError};
+use label::Label;
+pub use label::TriedPrompt;
 
 /// One visited point, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -34,10 +37,19 @@ pub struct StepRecord {
     pub dsc: f64,
     /// DSC against the target of a targeted attack.
     pub target_dsc: Option<f64>,
-    /// The perturbation as a share of the budget, in the budget's norm; 0 for a budget of 0.
-    pub budget_used: f64,
+    /// The perturbation as a share of the budget, in the budget's norm; 0 for a budget of 0, `None` without a budget.
+    #[schema(required)]
+    pub budget_used: Option<f64>,
     /// The share of entries within the region whose gradient is exactly 0, if a gradient was asked for.
     pub zero_gradient_share: Option<f64>,
+    /// What was tried here, by a method that tries things that have names: a kind of corruption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub tried: Option<String>,
+    /// The prompt that was tried here, by a method that changes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub prompt: Option<TriedPrompt>,
 }
 
 /// Where a result came from.
@@ -56,6 +68,8 @@ pub struct Visited {
     pub at: At,
     /// The point `[3, h, w]`; in the attack's space until it becomes part of an outcome.
     pub x: Tensor,
+    /// The prompt it was visited under, if not the problem's.
+    pub prompt: Option<String>,
     /// What the model said.
     pub evaluation: Evaluation,
 }
@@ -106,6 +120,8 @@ pub struct Tracker<'a> {
     asked: Queries,
     /// What it does go on from, until it asks.
     resumed: Option<Vec<Tensor>>,
+    /// What the method wants the reader to know.
+    remarks: Vec<String>,
 }
 
 impl<'a> Tracker<'a> {
@@ -133,6 +149,7 @@ impl<'a> Tracker<'a> {
             state: vec![],
             asked: Queries::default(),
             resumed: None,
+            remarks: vec![],
         };
         if let Some(checkpoint) = resumes {
             new.go_on(checkpoint)?;
@@ -143,16 +160,19 @@ impl<'a> Tracker<'a> {
     fn go_on(&mut self, Checkpoint { numbers, kept, state }: Checkpoint) -> Result<(), AttackError> {
         let visited = |point: Option<Point>| -> Result<Option<Visited>, AttackError> {
             let Some(Point { score: Score { at, loss }, x, logits }) = point else { return Ok(None) };
-            Ok(Some(Visited { at, x, evaluation: self.problem.score(loss, &logits)? }))
+            let evaluation = self.problem.score(loss, &logits)?;
+            Ok(Some(Visited { at, x, prompt: prompt_at(&numbers.records, at), evaluation }))
         };
         (self.best, self.round) = (visited(kept.best)?, visited(kept.round)?);
         if let Some(Point { score: Score { at, loss }, x, logits }) = kept.file {
-            self.file = Some(Saved::again((at, x.to_vec1()?), (loss, &logits), self.problem)?);
+            let prompt = prompt_at(&numbers.records, at);
+            self.file = Some(Saved::again((at, prompt, x.to_vec1()?), (loss, &logits), self.problem)?);
         }
         // The best point of all is not kept twice if it is of this restart.
         let of_this = |best: &&Visited| best.at.restart == numbers.now.restart;
         self.round = self.round.take().or_else(|| self.best.as_ref().filter(of_this).cloned());
         self.queries.set(numbers.queries);
+        self.remarks = numbers.remarks;
         (self.now, self.records, self.resumed) = (numbers.now, numbers.records, Some(state));
         Ok(())
     }
@@ -215,7 +235,8 @@ impl<'a> Tracker<'a> {
             Some(Point { score, x, logits: file.evaluation.logits.clone() })
         });
         let kept = Kept { best: best.map(point), round: round.map(point), file };
-        let numbers = Numbers { now: self.now, records: self.records.clone(), queries: self.asked };
+        let (records, remarks) = (self.records.clone(), self.remarks.clone());
+        let numbers = Numbers { now: self.now, records, queries: self.asked, remarks };
         self.watcher.keep(Checkpoint { numbers, kept, state: self.state.clone() });
     }
 
@@ -230,7 +251,7 @@ impl<'a> Tracker<'a> {
     /// A gradient of another shape than the image or one that is not finite, a loss that is not finite.
     pub fn visit(&mut self, x: &Tensor, answer: &Answer) -> Result<(), AttackError> {
         let visited = self.answered(x, answer)?;
-        self.record(visited, Some(&answer.gradient))
+        self.record(visited, Label::of(&answer.gradient))
     }
 
     /// Records a point beyond the budget: it cannot become the result.
@@ -239,7 +260,7 @@ impl<'a> Tracker<'a> {
     /// As [`Self::visit`].
     pub fn pass(&mut self, x: &Tensor, answer: &Answer) -> Result<(), AttackError> {
         let visited = self.answered(x, answer)?;
-        self.note(&visited, Some(&answer.gradient))
+        self.note(&visited, Label::of(&answer.gradient))
     }
 
     /// Whether the point that was recorded last meets the criterion of success.
@@ -262,7 +283,7 @@ impl<'a> Tracker<'a> {
     }
 
     fn visited(&self, x: &Tensor, loss: f32, logits: &Tensor) -> Result<Visited, AttackError> {
-        Ok(Visited { at: self.now, x: x.clone(), evaluation: self.problem.score(loss, logits)? })
+        Ok(Visited { at: self.now, x: x.clone(), prompt: None, evaluation: self.problem.score(loss, logits)? })
     }
 
     /// `best` unless `new` beats it.
@@ -272,16 +293,16 @@ impl<'a> Tracker<'a> {
     }
 
     /// Records a point on the way, which is a result if the protocol says so.
-    fn record(&mut self, visited: Visited, gradient: Option<&Tensor>) -> Result<(), AttackError> {
+    fn record(&mut self, visited: Visited, label: Label) -> Result<(), AttackError> {
         match self.problem.setup().choices.iterate {
-            Iterate::Best => self.enter(visited, gradient),
-            Iterate::Last => self.note(&visited, gradient),
+            Iterate::Best => self.enter(visited, label),
+            Iterate::Last => self.note(&visited, label),
         }
     }
 
     /// Records a point that may be the result.
-    fn enter(&mut self, visited: Visited, gradient: Option<&Tensor>) -> Result<(), AttackError> {
-        self.note(&visited, gradient)?;
+    fn enter(&mut self, visited: Visited, label: Label) -> Result<(), AttackError> {
+        self.note(&visited, label)?;
         let beaten = |best: &Option<Visited>| Ok::<_, AttackError>(self.better(best.as_ref(), &visited)?.is_none());
         let (first, first_of_round) = (beaten(&self.best)?, beaten(&self.round)?);
         if first {
@@ -293,9 +314,9 @@ impl<'a> Tracker<'a> {
         Ok(())
     }
 
-    fn note(&mut self, visited: &Visited, gradient: Option<&Tensor>) -> Result<(), AttackError> {
-        let Visited { at, x, evaluation } = visited;
-        let Measured { distance, zero_gradient_share } = measure(self.problem.ball(), x, gradient)?;
+    fn note(&mut self, visited: &Visited, label: Label) -> Result<(), AttackError> {
+        let Visited { at, x, evaluation, .. } = visited;
+        let Measured { distance, zero_gradient_share } = measure(self.problem.ball(), x, label.gradient)?;
         let radius = self.problem.ball().radius();
         let record = StepRecord {
             restart: at.restart,
@@ -303,8 +324,10 @@ impl<'a> Tracker<'a> {
             loss: evaluation.loss,
             dsc: evaluation.dsc,
             target_dsc: evaluation.target_dsc,
-            budget_used: if radius > 0. { distance / radius } else { 0. },
+            budget_used: radius.is_finite().then(|| if radius > 0. { distance / radius } else { 0. }),
             zero_gradient_share,
+            tried: label.tried,
+            prompt: label.prompt,
         };
         self.met = self.preference.meets(evaluation);
         self.watcher.visited(&record);
@@ -314,8 +337,14 @@ impl<'a> Tracker<'a> {
         Ok(())
     }
 
-    /// The records, the best point and the best file, or `None` if no restart was finished.
-    pub fn into_parts(self) -> Option<(Vec<StepRecord>, Visited, Saved)> {
-        Some((self.records, self.best?, self.file?))
+    /// The records, the best point and the best file, and the method's remarks; `None` if no restart was finished.
+    pub fn into_parts(self) -> Option<(Vec<StepRecord>, Visited, Saved, Vec<String>)> {
+        Some((self.records, self.best?, self.file?, self.remarks))
     }
+}
+
+/// The prompt that a point was visited under, if not the problem's: the records of a checkpoint hold it.
+fn prompt_at(records: &[StepRecord], at: At) -> Option<String> {
+    let record = records.iter().find(|record| (record.restart, record.step) == (at.restart, at.step))?;
+    record.prompt.as_ref().map(|prompt| prompt.text.clone())
 }

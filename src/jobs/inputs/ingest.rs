@@ -30,9 +30,10 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
     let selection = Selection { frame: spec.frame, window: spec.window };
     let Decoded { image, container, notes } = decode::decode_with(&upload.image, &rules.limits, &selection)
         .map_err(|source| refuse(Role::Image.pointer(), source))?;
-    spec.budget
-        .check(image.rgb().len(), &rules.input.std)
-        .map_err(|error| SpecError::new("/spec/budget/epsilon", error))?;
+    if let Some(budget) = spec.budget {
+        let checked = budget.check(image.rgb().len(), &rules.input.std);
+        checked.map_err(|error| SpecError::new("/spec/budget/epsilon", error))?;
+    }
     let kept = |role: Role, format: String, notes: Vec<String>| InputRecord {
         sha256: hashes.get(role),
         bytes: upload.pictures().find(|(found, _)| *found == role).map_or(0, |(_, bytes)| bytes.len() as u64),

@@ -59,6 +59,7 @@ fn request(job: &Job, files: &[(Role, Bytes)]) -> Result<Loaded, ArtifactError> 
             region: mask(Role::AllowedRegion).transpose()?,
             criterion: spec.success,
         },
+        defence: spec.defence.clone(),
         protocol: spec.protocol,
         loss: spec.loss,
         seed: spec.seed,

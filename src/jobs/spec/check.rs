@@ -1,7 +1,7 @@
 //! Whether a spec makes sense by itself.
 
 use super::{GoalName, JobSpec, SpecError};
-use crate::attack::{AttackError, Unit};
+use crate::attack::{AttackError, Norm, Unit, check_bounds};
 
 /// Most points that the attack of one job may visit: a job that runs for days would outlive every deploy.
 pub const MOST_POINTS: u64 = 10_000;
@@ -50,17 +50,21 @@ fn prompt(prompt: &str) -> Result<(), SpecError> {
 
 fn attack(spec: &JobSpec) -> Result<(), SpecError> {
     spec.attack.attack().check().map_err(blame)?;
-    spec.attack.check_norm(spec.budget.norm).map_err(blame)?;
     spec.protocol.check(&spec.attack).map_err(blame)?;
     spec.protocol.choices_with(spec.loss).map_err(blame)?;
-    let points = spec.attack.points();
+    if let Some(defence) = &spec.defence {
+        let checked = defence.transformation().check();
+        checked.map_err(|error| SpecError::new(format!("/spec/defence/{}", error.parameter), error))?;
+    }
+    let points = spec.points();
     if points > MOST_POINTS {
         let written = serde_json::to_value(&spec.attack).unwrap_or_default();
         let (field, of) = match written.get("queries") {
             Some(_) => ("queries", "one for each question"),
             None => ("steps", "steps times restarts"),
         };
-        let detail = format!("the attack would visit {points} points ({of}): use at most {MOST_POINTS}");
+        let twice = if spec.defence.is_some() { ", twice with a defence" } else { "" };
+        let detail = format!("the attack would visit {points} points ({of}{twice}): use at most {MOST_POINTS}");
         return Err(SpecError::new(format!("/spec/attack/{field}"), detail));
     }
     Ok(())
@@ -68,11 +72,13 @@ fn attack(spec: &JobSpec) -> Result<(), SpecError> {
 
 /// The part that needs no model: in normalised units, the full scale is the model's.
 fn budget(spec: &JobSpec) -> Result<(), SpecError> {
-    let per_pixel = spec.budget.norm == crate::attack::Norm::Linf;
-    if !per_pixel || spec.budget.epsilon.unit() == Unit::Normalised {
-        return Ok(());
+    check_bounds(&spec.attack, spec.budget).map_err(blame)?;
+    match spec.budget {
+        Some(budget) if budget.norm == Norm::Linf && budget.epsilon.unit() != Unit::Normalised => {
+            budget.check(1, &[1.; 3]).map_err(|error| SpecError::new("/spec/budget/epsilon", error))
+        }
+        Some(_) | None => Ok(()),
     }
-    spec.budget.check(1, &[1.; 3]).map_err(|error| SpecError::new("/spec/budget/epsilon", error))
 }
 
 fn labels(spec: &JobSpec) -> Result<(), SpecError> {
@@ -110,7 +116,7 @@ pub fn parameter_pointer(name: &str) -> String {
         "reference mask" => "/mask".into(),
         "criterion" => "/spec/success".into(),
         "norm" => "/spec/budget/norm".into(),
-        "goal" | "loss" | "protocol" => format!("/spec/{name}"),
+        "budget" | "goal" | "loss" | "protocol" => format!("/spec/{name}"),
         _ => format!("/spec/attack/{name}"),
     }
 }

@@ -61,6 +61,8 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         Some("cw") => fit(parameters, ATTACK).map(AttackSpec::Cw),
         Some("boundary") => fit(parameters, ATTACK).map(AttackSpec::Boundary),
         Some("dct") => fit(parameters, ATTACK).map(AttackSpec::Dct),
+        Some("corruption") => fit(parameters, ATTACK).map(AttackSpec::Corruption),
+        Some("prompt") => fit(parameters, ATTACK).map(AttackSpec::Prompt),
         _ => Err(SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", ")))),
     }
 }

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::attack::{Fgsm, Pgd, catalogue};
+use crate::attack::{Corruption, Fgsm, Norm, Pgd, catalogue};
+use crate::corruption::{Kind, Kinds, Severity};
 
 fn minimal() -> Value {
     json!({"prompt": "polyp", "attack": {"method": "pgd"}, "budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "pixel255"}}})
@@ -32,6 +33,9 @@ fn what_is_left_out_is_the_protocols() {
     let some = with(json!({"attack": {"method": "pgd", "steps": 3}})).unwrap().attack;
     assert_eq!(some, AttackSpec::Pgd(Pgd { steps: 3, ..Pgd::default() }));
     assert_eq!(with(json!({"attack": {"method": "fgsm"}})).unwrap().attack, AttackSpec::Fgsm(Fgsm {}));
+    let corruption = with(json!({"attack": {"method": "corruption", "kind": "hair"}, "budget": null})).unwrap();
+    let wanted = Corruption { kind: Kinds::One(Kind::Hair), severity: Severity::default() };
+    assert_eq!((corruption.attack, corruption.budget), (AttackSpec::Corruption(wanted), None));
 }
 
 #[test]
@@ -39,7 +43,12 @@ fn every_method_is_read_with_the_defaults_of_the_catalogue() {
     for method in catalogue::methods() {
         let mut wanted = method.defaults;
         wanted["method"] = method.method.into();
-        let found = with(json!({"attack": {"method": method.method}})).unwrap().attack;
+        let mut change = json!({"attack": {"method": method.method}});
+        if !method.norms.contains(&Norm::Linf) {
+            let budget = json!({"norm": "l2", "epsilon": {"value": 8, "unit": "pixel255"}});
+            change["budget"] = if method.norms.is_empty() { Value::Null } else { budget };
+        }
+        let found = with(change).unwrap().attack;
         assert_eq!(serde_json::to_value(found).unwrap(), wanted);
     }
 }
@@ -110,6 +119,21 @@ fn a_value_that_makes_no_sense_is_pointed_at() {
             json!({"budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "unit01"}}}),
             "/spec/budget/epsilon",
             "did you mean pixel255?",
+        ),
+        (json!({"budget": null}), "/spec/budget", "needs a budget"),
+        (json!({"attack": {"method": "corruption"}}), "/spec/budget", "has no budget"),
+        (json!({"attack": {"method": "corruption", "kind": "fog"}, "budget": null}), "/spec/attack/kind", "hair"),
+        (
+            json!({"attack": {"method": "corruption", "severity": 6}, "budget": null}),
+            "/spec/attack/severity",
+            "1 (mild)",
+        ),
+        (json!({"defence": {"kind": "jpeg", "quality": 0}}), "/spec/defence/quality", "1 to 100"),
+        (json!({"defence": {"kind": "magic"}}), "/spec/defence", "bit_depth"),
+        (
+            json!({"defence": {"kind": "jpeg"}, "attack": {"method": "pgd", "steps": 6000}}),
+            "/spec/attack/steps",
+            "twice",
         ),
         (json!({"success": {"dsc_below": 1.5}}), "/spec/success", "threshold"),
         (json!({"success": {"dsc_to_target_at_least": 0.5}}), "/spec/success", "untargeted"),

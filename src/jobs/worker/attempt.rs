@@ -44,7 +44,7 @@ pub(super) struct Attacked {
 impl Attempt {
     pub(super) fn new(pool: Arc<Pool>, job: Job, lease: Lease, trace: Trace) -> Self {
         let lifeline = Lifeline::new(&pool, lease.clone());
-        let follow = Follow::new(job.spec.attack.points());
+        let follow = Follow::new(job.spec.points());
         Self { pool, job, lease, lifeline, follow, checkpoints: OnceLock::new(), trace }
     }
 
@@ -147,6 +147,7 @@ fn attack(engine: &Engine, loaded: Loaded, control: Control, follow: &Follow) ->
     let run = run_attack(engine, &loaded.request, control);
     follow.leave_device();
     let run = run?;
+    follow.complete();
     let mut files = run.artifacts()?;
     files.push(Artifact { name: "original.png".into(), bytes: loaded.image.into() });
     files.extend(loaded.reference.map(|bytes| Artifact { name: "reference.png".into(), bytes: bytes.into() }));

@@ -99,6 +99,7 @@ impl From<OracleError> for Fault {
         match error {
             OracleError::Cancelled => Self::Stopped,
             OracleError::Gradient(_) => Self::gradient(error),
+            OracleError::Prompt(_) => Self::input("/spec/prompt".to_owned(), error),
             OracleError::Full { .. } | OracleError::Model(_) | OracleError::Tensor(_) => Self::device(&error),
         }
     }

@@ -67,6 +67,12 @@ impl Follow {
         self.lock().on_device = false;
     }
 
+    /// The attack has ended; it may have visited fewer points than it might have.
+    pub(super) fn complete(&self) {
+        let mut state = self.lock();
+        state.progress.steps = state.progress.step;
+    }
+
     pub(super) fn is_on_device(&self) -> bool {
         self.lock().on_device
     }
@@ -149,7 +155,17 @@ mod tests {
     use super::*;
 
     fn record(dsc: f64, target_dsc: Option<f64>) -> StepRecord {
-        StepRecord { restart: 0, step: 0, loss: 0.5, dsc, target_dsc, budget_used: 1., zero_gradient_share: None }
+        StepRecord {
+            restart: 0,
+            step: 0,
+            loss: 0.5,
+            dsc,
+            target_dsc,
+            budget_used: None,
+            zero_gradient_share: None,
+            tried: None,
+            prompt: None,
+        }
     }
 
     fn best(records: &[(f64, Option<f64>)]) -> Option<f64> {

@@ -43,7 +43,7 @@ impl Trace {
             segprobe.attempt = job.attempt,
             segprobe.model = job.model,
             segprobe.attack.method = job.spec.attack.method(),
-            segprobe.attack.steps = job.spec.attack.points(),
+            segprobe.attack.steps = job.spec.points(),
             segprobe.outcome = Empty,
             segprobe.failure.code = Empty,
             otel.status_code = Empty,

@@ -45,7 +45,7 @@ fn the_nearest_point_is_kept_and_its_file_works() {
         assert_eq!(spec.attack().seeks(), Seeks::Nearest);
         let setup = setup(16, 12, budget);
         let outcome = attack(&spec, setup.clone()).unwrap();
-        assert!(outcome.success.met && outcome.within_budget, "{spec:?}");
+        assert!(outcome.success.met && outcome.within_budget == Some(true), "{spec:?}");
         assert!(outcome.records.len() as u64 <= spec.points(), "{spec:?}");
         let found = outcome.smallest.as_ref().unwrap();
         let (float, file) = (found.float.as_ref().unwrap().pixel255, found.file.as_ref().unwrap().pixel255);
@@ -57,7 +57,7 @@ fn the_nearest_point_is_kept_and_its_file_works() {
         // No record that meets the criterion is nearer.
         let levels = budget.epsilon.in_unit(Unit::Pixel255, &[1.; 3]);
         let nearest = outcome.records.iter().filter(|record| record.dsc < 0.5);
-        let nearest = nearest.map(|record| record.budget_used * levels).fold(f64::INFINITY, f64::min);
+        let nearest = nearest.map(|record| record.budget_used.unwrap() * levels).fold(f64::INFINITY, f64::min);
         assert!((nearest - float).abs() < 1e-3 * levels, "{spec:?}: {nearest} and {float}");
 
         let curve = &found.curve;
@@ -74,7 +74,7 @@ fn one_level_more_suffices_and_half_does_not() {
     assert_eq!(needed, needed.round());
     let within = |levels| {
         let budget = budget(Norm::Linf, levels, Unit::Pixel255);
-        attack(&AttackSpec::Pgd(Pgd { steps: 40, ..Pgd::default() }), Setup { budget, ..setup.clone() })
+        attack(&AttackSpec::Pgd(Pgd { steps: 40, ..Pgd::default() }), Setup { budget: Some(budget), ..setup.clone() })
             .unwrap()
             .success
     };
@@ -88,7 +88,7 @@ fn a_search_that_finds_nothing_says_so() {
         let outcome = attack(&spec, setup(16, 12, budget(norm, 1., Unit::Pixel255))).unwrap();
         let found = outcome.smallest.unwrap();
         assert!(!outcome.success.met && found.float.is_none() && found.file.is_none(), "{spec:?}");
-        assert!(!found.curve.is_empty() && outcome.within_budget);
+        assert!(!found.curve.is_empty() && outcome.within_budget == Some(true));
         assert!(outcome.notes.iter().any(|note| note.contains("nothing within the budget")), "{:?}", outcome.notes);
     }
 }
@@ -114,7 +114,7 @@ fn goals_and_regions_are_kept() {
         let region = Some(Mask::from_fn(16, 12, |x, _| x < 12));
         let setup = Setup { goal: Goal::Erase, region, ..setup(16, 12, budget) };
         let outcome = attack(&spec, setup.clone()).unwrap();
-        assert!(outcome.within_budget);
+        assert!(outcome.within_budget == Some(true));
         let before = setup.reference.area();
         assert!(outcome.float.evaluation.mask.area() < before, "{spec:?}");
     }
@@ -126,14 +126,15 @@ fn odd_images_work() {
         for (width, height) in [(1, 1), (3, 7), (2, 1)] {
             for everything in [false, true] {
                 let mut setup = setup(width, height, budget);
-                setup.budget.epsilon = Epsilon::new(3., Unit::Pixel255).unwrap();
+                setup.budget =
+                    Some(Budget { epsilon: Epsilon::new(3., Unit::Pixel255).unwrap(), ..setup.budget.unwrap() });
                 setup.reference = Mask::from_fn(width, height, |_, _| everything);
-                assert!(attack(&spec, setup).unwrap().within_budget, "{spec:?}");
+                assert!(attack(&spec, setup).unwrap().within_budget == Some(true), "{spec:?}");
             }
         }
         let mut one = setup(8, 6, budget);
         one.region = Some(Mask::from_fn(8, 6, |x, y| (x, y) == (5, 2)));
-        assert!(attack(&spec, one).unwrap().within_budget, "{spec:?}");
+        assert!(attack(&spec, one).unwrap().within_budget == Some(true), "{spec:?}");
     }
 }
 
@@ -191,7 +192,7 @@ fn a_walk_along_the_boundary_sees_masks_only_and_comes_nearer() {
     // Most of the way is made on the line; the walk has to add to it.
     let met = |records: &[StepRecord]| {
         let met = records.iter().filter(|record| record.dsc < 0.5);
-        met.map(|record| record.budget_used).fold(f64::INFINITY, f64::min)
+        met.map(|record| record.budget_used.unwrap()).fold(f64::INFINITY, f64::min)
     };
     let (line, walk) = (met(&truth.records[..40]), met(&truth.records));
     assert!(line.is_finite() && walk < 0.9 * line, "{line} {walk}");

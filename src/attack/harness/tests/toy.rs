@@ -29,11 +29,13 @@ pub struct Toy<'a> {
     asked: usize,
     /// Every point that was asked about.
     pub seen: Vec<Tensor>,
+    /// What the present prompt adds to every logit.
+    shift: f64,
 }
 
 impl<'a> Toy<'a> {
     pub fn new(problem: &'a Problem, fault: Fault) -> Self {
-        Self { problem, fault, loss: Loss::Bce, asked: 0, seen: vec![] }
+        Self { problem, fault, loss: Loss::Bce, asked: 0, seen: vec![], shift: 0. }
     }
 
     /// The same model with another loss than binary cross-entropy.
@@ -85,11 +87,24 @@ impl Oracle for Toy<'_> {
         Ok(Answer { loss: loss.to_scalar()?, gradient, logits })
     }
 
+    /// Every letter that a prompt has more than `polyp` makes all pixels a little less likely; an empty one is refused.
+    fn loss_under(&mut self, prompt: &str, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
+        if prompt.is_empty() {
+            return Err(OracleError::Prompt("is empty".into()));
+        }
+        self.shift = 0.4 * (5. - prompt.chars().count() as f64);
+        let answer = self.loss(x);
+        self.shift = 0.;
+        answer
+    }
+
     fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
-        Ok(match self.problem.setup().choices.space {
+        let shift = self.shift;
+        let shifted = |logits: Tensor| logits + shift;
+        Ok(shifted(match self.problem.setup().choices.space {
             Space::Pixel => logits(x)?,
             Space::Normalised => logits(&self.problem.setup().preprocess.denormalise(x)?)?,
-        })
+        })?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Tracker, Visited};
+use super::{Label, Tracker, Visited};
 use crate::attack::AttackError;
 use crate::oracle::Oracle;
 
@@ -14,7 +14,7 @@ impl Tracker<'_> {
     pub fn score(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
         let (loss, logits) = oracle.loss(x)?;
         let visited = self.visited(x, loss, &logits)?;
-        self.record(visited.clone(), None)?;
+        self.record(visited.clone(), Label::default())?;
         Ok(visited)
     }
 
@@ -25,8 +25,8 @@ impl Tracker<'_> {
     /// Those of the oracle.
     pub fn decide(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
         let evaluation = self.problem.decide(&oracle.logits(x)?)?;
-        let visited = Visited { at: self.now, x: x.clone(), evaluation };
-        self.record(visited.clone(), None)?;
+        let visited = Visited { at: self.now, x: x.clone(), prompt: None, evaluation };
+        self.record(visited.clone(), Label::default())?;
         Ok(visited)
     }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Saved, Tracker, Visited};
+use super::{Label, Saved, Tracker, Visited};
 use crate::attack::AttackError;
 use crate::oracle::{Measure, Oracle};
 
@@ -39,7 +39,7 @@ impl Tracker<'_> {
         let best = self.better(self.round.as_ref(), &last)?.unwrap_or(&last).clone();
         // Recorded once all questions are answered: who is stopped between two of them begins with the first again.
         self.file(&best, &last, oracle)?;
-        self.enter(last, None)
+        self.enter(last, Label::default())
     }
 
     /// Writes a restart's points as files and keeps the best file of all restarts.

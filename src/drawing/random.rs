@@ -1,4 +1,4 @@
-//! Random numbers that are a function of (kind, seed) and nothing else.
+//! Random numbers that are a function of a key and nothing else.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -7,18 +7,13 @@ use super::shape::Point;
 
 /// Draws from ChaCha8, a counter-based generator: the same key gives the same numbers everywhere.
 ///
-/// Only additions, multiplications, divisions and square roots are used here and in the rest of
-/// the module. IEEE 754 fixes their results, so a phantom is the same on every machine; `sin`, `exp`
-/// and their like are not fixed and are avoided.
+/// All but [`Self::gaussian`] use only additions, multiplications, divisions and square roots. IEEE 754 fixes their
+/// results, so what is drawn with them is the same on every machine; `sin`, `exp` and their like are not fixed.
 pub struct Draws(ChaCha8Rng);
 
 impl Draws {
-    /// The draws of phantom number `seed` of the kind numbered `kind`.
-    pub fn new(kind: u8, seed: u64) -> Self {
-        let mut key = [0; 32];
-        key[..16].copy_from_slice(b"segprobe phantom");
-        key[16] = kind;
-        key[24..].copy_from_slice(&seed.to_le_bytes());
+    /// The draws of a key.
+    pub fn from_key(key: [u8; 32]) -> Self {
         Self(ChaCha8Rng::from_seed(key))
     }
 
@@ -47,6 +42,12 @@ impl Draws {
     pub fn normal(&mut self) -> f32 {
         let sum = self.unit() + self.unit() + self.unit() + self.unit();
         (sum - 2.) * 1.732_050_8
+    }
+
+    /// Standard normal, by Box and Muller; its last bits are those of the machine's `ln` and `cos`.
+    pub fn gaussian(&mut self) -> f32 {
+        let radius = (-2. * (1. - self.unit()).ln()).sqrt();
+        radius * (std::f32::consts::TAU * self.unit()).cos()
     }
 
     /// A direction: a point of the unit circle, uniform in angle.

@@ -1,7 +1,7 @@
 //! A float picture to paint on, and the coordinates of its pixels.
 
 use super::random::Draws;
-use super::shape::{Point, mix};
+use super::shape::{Point, mix, ramp, tint};
 use crate::imaging::{Image, Mask};
 
 /// The size of a picture.
@@ -58,6 +58,21 @@ impl Frame {
         field.iter_mut().for_each(|v| *v *= scale);
         field
     }
+
+    /// The amplitude of echoes that interfere: Rayleigh distributed, mean about 1, in cells of `across` x `down` pixels.
+    pub fn speckle(self, draws: &mut Draws, cell: (usize, usize)) -> Vec<f32> {
+        let (real, imaginary) = (self.grain(draws, cell), self.grain(draws, cell));
+        real.iter().zip(&imaginary).map(|(a, b)| (a * a + b * b).sqrt() * 0.8).collect()
+    }
+
+    /// A hair that lies about along `way`, as [`Canvas::stroke`] takes it: its curve and its width.
+    pub fn hair(self, draws: &mut Draws, way: Point) -> ([Point; 3], f32) {
+        let corner = self.corner();
+        let from = Point { x: corner.x * draws.range(-1., 1.), y: corner.y * draws.range(-1., 1.) };
+        let to = from + (way + draws.direction() * 0.7) * draws.range(0.3, 1.2);
+        let via = (from + to) * 0.5 + draws.direction() * draws.range(0., 0.35);
+        ([from, via, to], draws.range(0.006, 0.016))
+    }
 }
 
 /// RGB in [0, 1] while it is being painted; values outside are clamped at the end.
@@ -71,6 +86,42 @@ impl Canvas {
     pub fn paint(frame: Frame, mut colour: impl FnMut(Point) -> [f32; 3]) -> Self {
         let places = (0..frame.height).flat_map(|y| (0..frame.width).map(move |x| (x, y)));
         Self { frame, pixels: places.map(|(x, y)| colour(frame.point(x, y))).collect() }
+    }
+
+    /// The picture as it is, to paint over.
+    pub fn over(image: &Image) -> Self {
+        let pixels = image.rgb().as_chunks::<3>().0.iter().map(|p| p.map(|v| f32::from(v) / 255.)).collect();
+        Self { frame: Frame { width: image.width(), height: image.height() }, pixels }
+    }
+
+    /// Its size.
+    pub fn frame(&self) -> Frame {
+        self.frame
+    }
+
+    /// The pixels, row-major.
+    pub fn pixels(&self) -> &[[f32; 3]] {
+        &self.pixels
+    }
+
+    /// The pixels, row-major, to be changed.
+    pub fn pixels_mut(&mut self) -> &mut [[f32; 3]] {
+        &mut self.pixels
+    }
+
+    /// Changes each channel, row-major, by itself.
+    pub fn each_channel(&mut self, mut change: impl FnMut(&mut Vec<f32>)) {
+        for c in 0..3 {
+            let mut channel: Vec<f32> = self.pixels.iter().map(|p| p[c]).collect();
+            change(&mut channel);
+            self.pixels.iter_mut().zip(channel).for_each(|(p, v)| p[c] = v);
+        }
+    }
+
+    /// Darkens the picture from a distance of `inner` to `outer` half diagonals from its middle.
+    pub fn vignette(&mut self, inner: f32, outer: f32) {
+        let half_diagonal = self.frame.corner().length();
+        self.repaint(|p, colour| tint(colour, [ramp(outer, inner, p.length() / half_diagonal).max(0.02); 3]));
     }
 
     /// Replaces every pixel by `change(place, colour)`.
@@ -108,14 +159,13 @@ impl Canvas {
 
     /// Averages over `2 radius + 1` pixels both ways, twice: a lens slightly out of focus.
     pub fn blur(&mut self, radius: usize) {
-        for c in 0..3 {
-            let mut channel: Vec<f32> = self.pixels.iter().map(|p| p[c]).collect();
+        let Frame { width, height } = self.frame;
+        self.each_channel(|channel| {
             for _ in 0..2 {
-                smooth(&mut channel, self.frame.width, 1, radius);
-                smooth(&mut channel, self.frame.height, self.frame.width, radius);
+                smooth(channel, width, 1, radius);
+                smooth(channel, height, width, radius);
             }
-            self.pixels.iter_mut().zip(channel).for_each(|(p, v)| p[c] = v);
-        }
+        });
     }
 
     /// Adds sensor noise of standard deviation `colour` per channel and `grey` common to all three.

@@ -1,0 +1,34 @@
+//! Methods without a budget: what happens to pictures by nature, and edits of the prompt.
+
+use super::{Entry, Paper, ThreatModel};
+use crate::attack::schema::Parameters;
+use crate::attack::{Attack, Corruption, Prompt};
+
+/// The methods, the quicker first.
+pub(super) fn entries() -> Vec<Entry> {
+    vec![
+        Entry {
+            parameters: Parameters::of::<Corruption>("corruption"),
+            title: "Natural corruptions: noise, blur, artefacts of the modality; the worst of a group",
+            paper: Paper {
+                title: "Hendrycks, Dietterich: Benchmarking Neural Network Robustness to Common Corruptions and \
+                        Perturbations (2019)",
+                arxiv: "1903.12261",
+            },
+            threat_model: ThreatModel::Natural,
+            norms: Corruption::default().norms(),
+            steps_cost: "number of kinds in the group, or 1",
+        },
+        Entry {
+            parameters: Parameters::of::<Prompt>("prompt"),
+            title: "Prompt edits: typos, synonyms, other structures; the worst, and how much the text matters",
+            paper: Paper {
+                title: "Ribeiro et al.: Beyond Accuracy: Behavioral Testing of NLP Models with CheckList (2020)",
+                arxiv: "2005.04118",
+            },
+            threat_model: ThreatModel::Prompt,
+            norms: Prompt::default().norms(),
+            steps_cost: "edits of the prompt, and for each further round those of beam texts",
+        },
+    ]
+}

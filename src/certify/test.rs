@@ -1,0 +1,97 @@
+//! The statistics behind a certificate.
+
+/// For each count of `samples`, the probability of at least that count if each sample agrees with probability `tau`:
+/// the one-sided p-value of the hypothesis that a class has no more than `tau`. Entry `k` is that of the count `k`.
+pub fn tail_probabilities(samples: usize, tau: f64) -> Vec<f64> {
+    let (agree, differ) = (tau.ln(), (1. - tau).ln());
+    // ln of n over k, from one k to the next
+    let mut choose = 0.;
+    let mut terms = Vec::with_capacity(samples + 1);
+    for k in 0..=samples {
+        if k > 0 {
+            choose += ((samples - k + 1) as f64).ln() - (k as f64).ln();
+        }
+        terms.push((choose + k as f64 * agree + (samples - k) as f64 * differ).exp());
+    }
+    // Summed from the far end, where the terms are smallest.
+    let mut tail = 0.;
+    for term in terms.iter_mut().rev() {
+        tail += *term;
+        *term = f64::min(tail, 1.);
+    }
+    terms
+}
+
+/// Which of many hypotheses are rejected with a probability of at most `alpha` that any of them is true. `counts` are
+/// looked up in `p_values`. Holm, *A Simple Sequentially Rejective Multiple Test Procedure*, 1979.
+pub fn holm(counts: &[u64], p_values: &[f64], alpha: f64) -> Vec<bool> {
+    // P-values fall as counts rise, so hypotheses with equal counts stand together and are rejected together or not at
+    // all: the condition is hardest for the first of them.
+    let mut having = vec![0usize; p_values.len()];
+    counts.iter().for_each(|count| having[*count as usize] += 1);
+    let mut left = counts.len();
+    let mut lowest_rejected = p_values.len();
+    for (count, many) in having.iter().enumerate().rev().filter(|(_, many)| **many > 0) {
+        if p_values[count] > alpha / left as f64 {
+            break;
+        }
+        lowest_rejected = count;
+        left -= many;
+    }
+    counts.iter().map(|count| *count as usize >= lowest_rejected).collect()
+}
+
+/// The number below which a standard normal number lies with probability `p`, for `p` from 0.03 to 0.97 to nine digits:
+/// Acklam's rational approximation of the central part.
+pub fn normal_quantile(p: f64) -> f64 {
+    const ABOVE: [f64; 6] = [
+        -3.969683028665376e+01,
+        2.209460984245205e+02,
+        -2.759285104469687e+02,
+        1.383577518672690e+02,
+        -3.066479806614716e+01,
+        2.506628277459239e+00,
+    ];
+    const BELOW: [f64; 6] = [
+        -5.447609879822406e+01,
+        1.615858368580409e+02,
+        -1.556989798598866e+02,
+        6.680131188771972e+01,
+        -1.328068155288572e+01,
+        1.,
+    ];
+    let q = p - 0.5;
+    let polynomial = |coefficients: [f64; 6]| coefficients.iter().fold(0., |sum, c| sum * q * q + c);
+    q * polynomial(ABOVE) / polynomial(BELOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tails_are_those_of_the_binomial_distribution() {
+        let tails = tail_probabilities(3, 0.5);
+        let wanted = [1., 0.875, 0.5, 0.125];
+        assert!(tails.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-12), "{tails:?}");
+        let extreme = tail_probabilities(100, 0.75)[100];
+        assert!((extreme / 0.75f64.powi(100) - 1.).abs() < 1e-9);
+    }
+
+    #[test]
+    fn quantiles_are_those_of_the_table() {
+        for (p, wanted) in [(0.5, 0.), (0.75, 0.674_489_750), (0.9, 1.281_551_566), (0.97, 1.880_793_608)] {
+            assert!((normal_quantile(p) - wanted).abs() < 1e-8, "{p}: {}", normal_quantile(p));
+        }
+    }
+
+    #[test]
+    fn holm_rejects_step_by_step_and_stops_at_the_first_that_fails() {
+        let p_values = [1., 0.04, 0.02, 0.001];
+        // sorted: 0.001 <= 0.05 / 3, 0.02 <= 0.05 / 2, 0.04 <= 0.05
+        assert_eq!(holm(&[1, 2, 3], &p_values, 0.05), [true, true, true]);
+        // 0.02 > 0.05 / 3: nothing below it is looked at
+        assert_eq!(holm(&[2, 2, 3, 1], &p_values, 0.05), [false, false, true, false]);
+        assert_eq!(holm(&[0, 0], &p_values, 0.05), [false, false]);
+    }
+}
