@@ -39,7 +39,8 @@ fn every_method_is_read_with_the_defaults_of_the_catalogue() {
     for method in catalogue::methods() {
         let mut wanted = method.defaults;
         wanted["method"] = method.method.into();
-        let found = with(json!({"attack": {"method": method.method}})).unwrap().attack;
+        let budget = json!({"norm": method.norms[0], "epsilon": {"value": 8, "unit": "pixel255"}});
+        let found = with(json!({"attack": {"method": method.method}, "budget": budget})).unwrap().attack;
         assert_eq!(serde_json::to_value(found).unwrap(), wanted);
     }
 }
