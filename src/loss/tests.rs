@@ -91,7 +91,7 @@ fn weights_without_gradient_are_held() -> Result<()> {
         let of_target = if y[at] == 1. { p } else { 1. - p };
         let weight = of_target / of_target.hypot(1. - of_target);
         assert!((cosine[at] - weight * (p - y[at]) / 20.).abs() < 1e-15);
-        assert!((margin[at] - (1. - 2. * y[at]) / 20. / size).abs() < 1e-15);
+        assert!((margin[at] - (1. - 2. * y[at]) / 20. / size).abs() < 1e-13);
     }
     Ok(())
 }

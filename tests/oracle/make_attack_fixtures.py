@@ -188,7 +188,9 @@ def losses():
     def jsd(z):
         p, q = probabilities(z), one_hot
         middle = (p + q) / 2
-        return (0.5 * (torch.special.xlogy(p, p / middle) + torch.special.xlogy(q, q / middle))).sum(0).mean()
+        # the logarithm of a class that the target does not have is never looked at
+        of_target = torch.where(q > 0, q / middle, torch.ones_like(q)).log()
+        return (0.5 * (p * (p / middle).log() + q * of_target)).sum(0).mean()
 
     def margin(z):
         return (-(2 * y - 1) * z).mean() / (z.detach().abs().mean() + 1e-12)
@@ -261,7 +263,7 @@ def main():
         "losses": list(losses()),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(fixture) + "\n")
+    out.write_text(json.dumps(fixture, allow_nan=False) + "\n")
     print(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
 

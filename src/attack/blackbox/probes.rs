@@ -104,7 +104,7 @@ impl Probes {
                 log.score(&x, oracle)?;
                 continue;
             };
-            let (pair, side) = (probe / 2, if probe % 2 == 0 { 1. } else { -1. });
+            let (pair, side) = (probe / 2, if probe.is_multiple_of(2) { 1. } else { -1. });
             let draw = Draw { restart: 0, step: pair, purpose: self.purpose };
             let direction = coarse.draw(&mut problem.random().stream(draw), self.number)?;
             let there = ball.project(&(&x + (coarse.spread(&direction)? * (side * self.reach))?)?)?;
@@ -116,7 +116,7 @@ impl Probes {
             let slope = (f64::from(first.to_scalar::<f32>()?) - f64::from(loss)) / (2. * self.reach);
             sum = (sum + (direction * slope)?)?;
             let done = pair + 1;
-            if done % self.samples == 0 || done == pairs {
+            if done.is_multiple_of(self.samples) || done == pairs {
                 let of_this_step = (done - 1) % self.samples + 1;
                 x = rule.step(ball, &x, &coarse.spread(&(sum / of_this_step as f64)?)?)?;
                 sum = coarse.zero().clone();

@@ -135,7 +135,7 @@ impl Attack for Cw {
             let uphill = (((&x - ball.clean())? * 2.)? - (answer.gradient * weight.now)?)?;
             let slope = tanh.sqr()?.affine(-0.5, 0.5)?;
             w = (w - adam.step(&(ball.allowed(uphill)? * slope)?)?)?;
-            if log.step() % self.steps == 0 {
+            if log.step().is_multiple_of(self.steps) {
                 (w, adam, weight) = (first.clone(), Adam::new(self.learning_rate, &first)?, weight.next());
             }
         }

@@ -88,7 +88,7 @@ fn who_was_stopped_anywhere_goes_on_to_the_same_result() {
         let whole = run(&spec, &problem, &mut Guard::new(&problem), &mut Keeper::default()).unwrap();
         // The first question is about the clean image; the last one is about a file.
         for cancels in 2..=spec.points() as usize + 2 {
-            let mut before = Keeper { always: cancels % 2 == 0, ..Keeper::default() };
+            let mut before = Keeper { always: cancels.is_multiple_of(2), ..Keeper::default() };
             let mut guard = Guard { cancels: Some(cancels), ..Guard::new(&problem) };
             run(&spec, &problem, &mut guard, &mut before).unwrap_err();
             let mut after = Keeper { resumes: before.kept, ..Keeper::default() };

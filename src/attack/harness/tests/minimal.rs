@@ -148,7 +148,7 @@ fn who_was_stopped_anywhere_goes_on_to_the_same_result() {
         let problem = Problem::new(setup(9, 7, budget), &Device::Cpu).unwrap();
         let whole = run(&spec, &problem, &mut Guard::new(&problem), &mut Keeper::default()).unwrap();
         for cancels in 2..=whole.records.len() + 2 {
-            let mut before = Keeper { always: cancels % 2 == 0, ..Keeper::default() };
+            let mut before = Keeper { always: cancels.is_multiple_of(2), ..Keeper::default() };
             let mut guard = Guard { cancels: Some(cancels), ..Guard::new(&problem) };
             run(&spec, &problem, &mut guard, &mut before).unwrap_err();
             let mut after = Keeper { resumes: before.kept, ..Keeper::default() };
