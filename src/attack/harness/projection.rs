@@ -31,8 +31,8 @@ pub struct Ball {
 impl Ball {
     /// The ball of `radius` around `clean` `[3, h, w]`, both in the same unit.
     ///
-    /// An infinite radius leaves all images of the region. `region` `[h, w]` is 1 where the image may change. `range` is the valid range of all entries;
-    /// without it the ball is not clamped, as in the paper's protocol.
+    /// An infinite radius leaves all images of the region. `region` `[h, w]` is 1 where the image may change. `range`
+    /// is the valid range of all entries; without it the ball is not clamped, as in the paper's protocol.
     ///
     /// # Errors
     /// A region of another size.
