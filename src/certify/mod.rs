@@ -3,8 +3,8 @@
 //! The smoothed model answers with the class that a pixel has most often when normal noise is added to the image. If
 //! that class has a probability above `tau`, it is the smoothed model's answer for every image within an L2 distance of
 //! `sigma Phi^-1(tau)`: this is proven, and holds against every attack (Cohen, Rosenfeld and Kolter 2019, arXiv
-//! 1902.02918). Probabilities are estimated from samples and tested for all pixels at once with Holm's correction; pixels
-//! that fail the test are abstained from: SegCertify, Fischer, Baader and Vechev 2021, arXiv 2107.00228.
+//! 1902.02918). Probabilities are estimated from samples and tested for all pixels at once with Holm's correction;
+//! pixels that fail the test are abstained from: SegCertify, Fischer, Baader and Vechev 2021, arXiv 2107.00228.
 
 mod test;
 
@@ -86,7 +86,8 @@ impl Certification {
         if self.choose == 0 {
             return refuse("choose", self.choose.to_string(), "use at least 1");
         }
-        // The most extreme count has probability tau^n under the hypothesis, and the first pixel is tested at alpha / pixels.
+        // The most extreme count has probability tau^n under the hypothesis, and the first pixel is tested at alpha /
+        // pixels.
         let needed = ((self.alpha / pixels as f64).ln() / self.tau.ln()).ceil() as usize;
         if self.test < needed {
             return Err(CertifyError::Samples { samples: self.test, pixels, needed });

@@ -9,8 +9,8 @@ use crate::prompt::Edits;
 /// Which edits of the prompt.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PromptArgs {
-    /// Edits of the prompt (typo, synonym, ...; a wrong name lists all), or all, keeping, changing what is asked for; all
-    /// unless given.
+    /// Edits of the prompt (typo, synonym, ...; a wrong name lists all), or all, keeping, changing what is asked for;
+    /// all unless given.
     #[arg(long, value_name = "EDITS")]
     edits: Option<Edits>,
     /// Other words for the same thing, tried as well; may be repeated.

@@ -5,10 +5,10 @@
 //! where it was. Random numbers come from a key alone, and are the same for all severities of a kind: a higher severity
 //! is more of the same noise, and no other.
 //!
-//! The idea of severities and most of the common kinds: Hendrycks and Dietterich, *Benchmarking Neural Network Robustness
-//! to Common Corruptions and Perturbations*, 2019, arXiv 1903.12261; the idea of kinds for each modality: Di Salvo et al.,
-//! *MedMNIST-C*, 2024, arXiv 2406.17536. Strengths are this program's own and are named in each file; lengths are shares
-//! of the short side, so that a corruption does the same to a large and to a small picture.
+//! The idea of severities and most of the common kinds: Hendrycks and Dietterich, *Benchmarking Neural Network
+//! Robustness to Common Corruptions and Perturbations*, 2019, arXiv 1903.12261; the idea of kinds for each modality: Di
+//! Salvo et al., *MedMNIST-C*, 2024, arXiv 2406.17536. Strengths are this program's own and are named in each file;
+//! lengths are shares of the short side, so that a corruption does the same to a large and to a small picture.
 
 mod blur;
 mod colour;

@@ -59,7 +59,8 @@ impl Frame {
         field
     }
 
-    /// The amplitude of echoes that interfere: Rayleigh distributed, mean about 1, in cells of `across` x `down` pixels.
+    /// The amplitude of echoes that interfere: Rayleigh distributed, mean about 1, in cells of `across` x `down`
+    /// pixels.
     pub fn speckle(self, draws: &mut Draws, cell: (usize, usize)) -> Vec<f32> {
         let (real, imaginary) = (self.grain(draws, cell), self.grain(draws, cell));
         real.iter().zip(&imaginary).map(|(a, b)| (a * a + b * b).sqrt() * 0.8).collect()

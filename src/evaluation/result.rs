@@ -38,8 +38,8 @@ pub struct AttackResult {
     /// Whether the file keeps the budget and the allowed region; null for a method that has no budget.
     #[schema(required)]
     pub within_budget: Option<bool>,
-    /// What was tried at the point that the result comes from, by a method that tries things that have names: the kind of
-    /// corruption that was worst, or the family of the prompt's edit.
+    /// What was tried at the point that the result comes from, by a method that tries things that have names: the kind
+    /// of corruption that was worst, or the family of the prompt's edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub worst: Option<String>,

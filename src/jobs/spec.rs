@@ -36,8 +36,8 @@ pub struct JobSpec {
     /// When the attack has succeeded; the goal's default if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Criterion>,
-    /// What stands between the image and the model; nothing if left out. Then the attack runs twice: knowing the defence,
-    /// which is the result, and not knowing it.
+    /// What stands between the image and the model; nothing if left out. Then the attack runs twice: knowing the
+    /// defence, which is the result, and not knowing it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defence: Option<Defence>,
     /// The named set of choices.

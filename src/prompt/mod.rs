@@ -1,12 +1,12 @@
 //! Edits of a prompt: how much does the text matter to a model, and how little of it breaks the mask?
 //!
-//! Edits come in families, and there are two sorts of them, as in Ribeiro et al., *Beyond Accuracy: Behavioral Testing of
-//! NLP Models with CheckList*, 2020, arXiv 2005.04118. One keeps what is asked for (a typo, another word for the same
-//! thing): the mask should stay, and if it does not the model is fragile. The other changes what is asked for (another
-//! organ, nothing at all): the mask should change, and if it does not the model does not read the text.
+//! Edits come in families, and there are two sorts of them, as in Ribeiro et al., *Beyond Accuracy: Behavioral Testing
+//! of NLP Models with CheckList*, 2020, arXiv 2005.04118. One keeps what is asked for (a typo, another word for the
+//! same thing): the mask should stay, and if it does not the model is fragile. The other changes what is asked for
+//! (another organ, nothing at all): the mask should change, and if it does not the model does not read the text.
 //!
-//! Every edit is one of the text, never of token ids: the model's own tokenizer reads it anew, so no edit can put a start
-//! or end token into the middle of a prompt, and none can spell what the tokenizer would never make.
+//! Every edit is one of the text, never of token ids: the model's own tokenizer reads it anew, so no edit can put a
+//! start or end token into the middle of a prompt, and none can spell what the tokenizer would never make.
 
 mod family;
 mod meaning;

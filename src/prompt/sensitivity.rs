@@ -27,12 +27,12 @@ pub struct Tried<'a> {
 pub struct PromptSensitivity {
     /// One entry for every family that was tried.
     pub families: Vec<FamilySensitivity>,
-    /// 1 minus the mean consistency over the families that keep what is asked for, each with the same weight: 0 is best.
-    /// Null if none was tried.
+    /// 1 minus the mean consistency over the families that keep what is asked for, each with the same weight: 0 is
+    /// best. Null if none was tried.
     #[schema(required)]
     pub fragility: Option<f64>,
-    /// 1 minus the mean consistency over the families that change what is asked for: near 0, the model does not read its
-    /// prompt. Null if none was tried.
+    /// 1 minus the mean consistency over the families that change what is asked for: near 0, the model does not read
+    /// its prompt. Null if none was tried.
     #[schema(required)]
     pub use_of_text: Option<f64>,
 }

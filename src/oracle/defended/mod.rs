@@ -1,10 +1,10 @@
 //! Defences as oracles around an oracle: the image is transformed before the model sees it.
 //!
-//! An attack on a [`Defended`] oracle is adaptive: it knows the defence. Where a transformation has no useful gradient, it
-//! is passed straight through (backward pass differentiable approximation, BPDA, with the identity); where it is random, the
-//! gradient is a mean over draws (expectation over transformations, EOT). Athalye, Carlini and Wagner, *Obfuscated
-//! Gradients Give a False Sense of Security*, 2018, arXiv 1802.00420: most transformations that were published as
-//! defences fall to exactly this, so a score under an attack that does not know the defence says nothing.
+//! An attack on a [`Defended`] oracle is adaptive: it knows the defence. Where a transformation has no useful gradient,
+//! it is passed straight through (backward pass differentiable approximation, BPDA, with the identity); where it is
+//! random, the gradient is a mean over draws (expectation over transformations, EOT). Athalye, Carlini and Wagner,
+//! *Obfuscated Gradients Give a False Sense of Security*, 2018, arXiv 1802.00420: most transformations that were
+//! published as defences fall to exactly this, so a score under an attack that does not know the defence says nothing.
 
 mod bit_depth;
 mod defence;
@@ -58,8 +58,8 @@ pub trait Transformation {
         Ok(gradient.clone())
     }
 
-    /// Whether [`Self::pull_back`] is the exact transpose, rather than the identity in the place of a derivative that is
-    /// zero or absent.
+    /// Whether [`Self::pull_back`] is the exact transpose, rather than the identity in the place of a derivative that
+    /// is zero or absent.
     fn is_exact(&self) -> bool;
 
     /// How many draws an answer is the mean of; 1 without random numbers.
@@ -70,8 +70,8 @@ pub trait Transformation {
 
 /// Another oracle behind a defence. Its loss is the mean loss over the defence's draws, its logits are the mean logits.
 ///
-/// The random numbers follow from seed and point alone, so an attack that goes on elsewhere gets the same answers; losses
-/// and gradients have numbers of their own, so that an attack is never judged by the draws it was fitted to.
+/// The random numbers follow from seed and point alone, so an attack that goes on elsewhere gets the same answers;
+/// losses and gradients have numbers of their own, so that an attack is never judged by the draws it was fitted to.
 pub struct Defended<'a> {
     inner: &'a mut dyn Oracle,
     defence: &'a dyn Transformation,

@@ -10,8 +10,8 @@ use crate::drawing::Draws;
 
 /// Made smaller by a random factor and larger again, several times; the answers are averaged.
 ///
-/// Xie et al. 2018, arXiv 1711.01991, pad the smaller picture at a random place. That moves the structure, which does not
-/// matter to a class and does to a mask; here every place stays.
+/// Xie et al. 2018, arXiv 1711.01991, pad the smaller picture at a random place. That moves the structure, which does
+/// not matter to a class and does to a mask; here every place stays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schema(as = RandomResizeDefence)]
