@@ -129,7 +129,7 @@ fn a_value_that_makes_no_sense_is_pointed_at() {
             "1 (mild)",
         ),
         (json!({"defence": {"kind": "jpeg", "quality": 0}}), "/spec/defence/quality", "1 to 100"),
-        (json!({"defence": {"kind": "magic"}}), "/spec/defence", "bit_depth"),
+        (json!({"defence": {"kind": "magic"}}), "/spec/defence/kind", "bit_depth"),
         (
             json!({"defence": {"kind": "jpeg"}, "attack": {"method": "pgd", "steps": 6000}}),
             "/spec/attack/steps",

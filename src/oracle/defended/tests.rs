@@ -63,7 +63,8 @@ fn shapes_stay_and_equal_draws_give_equal_pictures() {
             assert_eq!(seen.dims(), x.dims(), "{}", defence.name());
             assert_eq!(flat(&seen), flat(&transformation.apply(&x, &mut draws(1)).unwrap()), "{}", defence.name());
             let random = transformation.samples() > 1;
-            let other = flat(&transformation.apply(&x, &mut draws(2)).unwrap()) != flat(&seen);
+            // Two draws may agree in so small a picture.
+            let other = (2..14).any(|key| flat(&transformation.apply(&x, &mut draws(key)).unwrap()) != flat(&seen));
             assert!(other == random || width == 1 || height == 1, "{}", defence.name());
         }
     }

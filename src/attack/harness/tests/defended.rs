@@ -3,8 +3,9 @@
 use super::*;
 use crate::oracle::defended::{BitDepth, Defence, Defended, Gaussian};
 
+/// Where the gradient is a stand-in, as that of rounding, knowing it need not help; results give the worse of both.
 #[test]
-fn an_attack_that_knows_a_defence_is_not_weaker_than_one_that_does_not() {
+fn an_attack_that_knows_a_defence_succeeds_and_is_no_weaker_where_the_gradient_is_exact() {
     let setup = setup(16, 12, budget(Norm::Linf, 10., Unit::Pixel255));
     let problem = Problem::new(setup, &Device::Cpu).unwrap();
     let pgd = AttackSpec::Pgd(Pgd { steps: 20, ..Pgd::default() });
@@ -16,6 +17,7 @@ fn an_attack_that_knows_a_defence_is_not_weaker_than_one_that_does_not() {
         let oblivious = problem.evaluate(&oblivious, &mut defended).unwrap();
         let adaptive = run(&pgd, &problem, &mut defended, &mut silent()).unwrap();
         let (knows, does_not) = (adaptive.file.evaluation.dsc, oblivious.dsc);
-        assert!(knows <= does_not && knows < adaptive.clean.dsc, "{}: {knows} {does_not}", defence.name());
+        let exact = defence.transformation().is_exact();
+        assert!(knows < adaptive.clean.dsc && (knows <= does_not || !exact), "{}: {knows} {does_not}", defence.name());
     }
 }
