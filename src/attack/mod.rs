@@ -125,8 +125,8 @@ pub trait Attack {
     }
 
     /// Runs one restart: tells `log` about every point it asks the oracle about, the last one through
-    /// [`Tracker::finish`], or ends with [`Tracker::settle`] or [`Tracker::settle_tried`]. A method of many steps begins at [`Tracker::resume`] and tells [`Tracker::keep`] before
-    /// each step what it can go on from.
+    /// [`Tracker::finish`], or ends with [`Tracker::settle`] or [`Tracker::settle_tried`]. A method of many steps begins
+    /// at [`Tracker::resume`] and tells [`Tracker::keep`] before each step what it can go on from.
     ///
     /// # Errors
     /// Those of the oracle, such as a cancellation.
