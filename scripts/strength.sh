@@ -22,7 +22,7 @@ run() {
         --out "$out/$1" "${@:2}"
 }
 run white-box --method fgsm --method mi_fgsm --method pgd --method apgd --method strongest --steps 40
-run black-box --method noise --method square --method square_mask --parameter queries=300
+run black-box --method noise --method square --method square_mask --parameter queries=100
 
 python3 - "$out" "$limit" <<'PY'
 import pathlib
