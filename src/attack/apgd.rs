@@ -126,13 +126,9 @@ impl Apgd {
 impl Attack for Apgd {
     fn check(&self) -> Result<(), AttackError> {
         steps::at_least_one("steps", self.steps, "take at least one step")?;
-        steps::at_least_one("restarts", self.restarts, "1 runs the attack once")?;
+        steps::restarts(self.restarts, self.random_start)?;
         if self.phases().iter().any(|phase| phase.steps == 0) {
             return Err(steps::refused("steps", self.steps, "radius reduction needs at least 4 steps"));
-        }
-        if self.restarts > 1 && !self.random_start {
-            let rule = "without a random start all restarts are the same: use 1";
-            return Err(steps::refused("restarts", self.restarts, rule));
         }
         Ok(())
     }

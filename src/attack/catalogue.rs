@@ -8,6 +8,8 @@ mod minimal;
 mod unbounded;
 mod white_box;
 
+use std::sync::LazyLock;
+
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -109,14 +111,16 @@ pub(super) fn parameters() -> Vec<Parameters> {
     entries().into_iter().map(|entry| entry.parameters).collect()
 }
 
-/// The names of all methods, in the order of [`methods`].
-pub fn names() -> Vec<&'static str> {
-    parameters().into_iter().map(|parameters| parameters.method).collect()
+/// The names of all methods, in the order of [`methods`]; made once, since every schema is made to find them.
+pub fn names() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&str>> =
+        LazyLock::new(|| parameters().iter().map(|parameters| parameters.method).collect());
+    &NAMES
 }
 
 /// The schema of a method's name.
 pub fn name_schema() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names()))
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names().iter().copied()))
 }
 
 #[cfg(test)]

@@ -4,14 +4,9 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::harness::adam::{Adam, SMALLEST};
 use super::{Attack, AttackError, Epsilon, Problem, Tracker, Unit, steps};
 use crate::oracle::{Measure, Oracle};
-
-/// Decay of the mean of gradients and of the mean of their squares: the optimiser's usual ones.
-const DECAY: (f64, f64) = (0.9, 0.999);
-
-/// Added to the root of the squares. The usual 1e-8 would be larger than the gradient of a mean over all pixels.
-const SMALLEST_ROOT: f64 = 1e-12;
 
 /// The length of a step unless set: 2/255.
 const DEFAULT_LEVELS: f64 = 2.;
@@ -50,45 +45,31 @@ impl Attack for Padam {
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
-        let (ball, alpha) = (problem.ball(), self.alpha(problem));
-        let (mut x, mut adam) = match log.resume() {
-            Some([x, mean, square, largest]) => (x, Adam { mean, square, largest }),
-            None => (ball.clean().clone(), Adam::new(ball.clean())?),
-        };
+        let ball = problem.ball();
+        let mut adam = Adam::new(self.alpha(problem), ball.clean())?;
+        let (mut x, mut largest) = (ball.clean().clone(), adam.means[1].clone());
+        if let Some([kept, mean, square, most]) = log.resume() {
+            (x, adam.means, adam.taken, largest) = (kept, [mean, square], log.step(), most);
+        }
         for step in log.step()..self.steps {
-            log.keep([&x, &adam.mean, &adam.square, &adam.largest]);
+            log.keep([&x, &adam.means[0], &adam.means[1], &largest]);
             let answer = oracle.gradient_by(&x, &Measure::after(step, self.steps))?;
             log.visit(&x, &answer)?;
-            let direction = adam.direction(&ball.allowed(answer.gradient)?, step + 1)?;
-            x = ball.project(&(x + (direction * alpha)?)?)?;
+            let direction = direction(&mut adam, &mut largest, &ball.allowed(answer.gradient)?)?;
+            x = ball.project(&(x + (direction * adam.rate)?)?)?;
         }
-        log.keep([&x, &adam.mean, &adam.square, &adam.largest]);
+        log.keep([&x, &adam.means[0], &adam.means[1], &largest]);
         log.finish(&x, oracle)
     }
 }
 
-/// Running means of gradients.
-struct Adam {
-    mean: Tensor,
-    square: Tensor,
-    /// The largest `square` there was, which AMSGrad divides by.
-    largest: Tensor,
-}
-
-impl Adam {
-    fn new(like: &Tensor) -> candle_core::Result<Self> {
-        let zeros = like.zeros_like()?;
-        Ok(Self { mean: zeros.clone(), square: zeros.clone(), largest: zeros })
-    }
-
-    /// The direction of step `t`, from 1.
-    fn direction(&mut self, gradient: &Tensor, t: usize) -> candle_core::Result<Tensor> {
-        let (first, second) = DECAY;
-        self.mean = ((&self.mean * first)? + (gradient * (1. - first))?)?;
-        self.square = ((&self.square * second)? + (gradient.sqr()? * (1. - second))?)?;
-        self.largest = self.largest.maximum(&self.square)?;
-        let unbias = |decay: f64| 1. - decay.powf(t as f64);
-        let root = ((&self.largest / unbias(second))?.sqrt()? + SMALLEST_ROOT)?;
-        (&self.mean / unbias(first))? / root
-    }
+/// The direction of the next step: Adam's, but over the root of the largest mean square there was.
+///
+/// # Errors
+/// A gradient of another shape.
+fn direction(adam: &mut Adam, largest: &mut Tensor, gradient: &Tensor) -> candle_core::Result<Tensor> {
+    let grown = adam.remember(gradient)?;
+    *largest = largest.maximum(&adam.means[1])?;
+    let root = ((&*largest / grown[1])?.sqrt()? + SMALLEST)?;
+    (&adam.means[0] / grown[0])? / root
 }

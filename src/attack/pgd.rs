@@ -46,12 +46,7 @@ impl Pgd {
 impl Attack for Pgd {
     fn check(&self) -> Result<(), AttackError> {
         steps::at_least_one("steps", self.steps, "take at least one step")?;
-        steps::at_least_one("restarts", self.restarts, "1 runs the attack once")?;
-        if self.restarts > 1 && !self.random_start {
-            let rule = "without a random start all restarts are the same: use 1";
-            return Err(steps::refused("restarts", self.restarts, rule));
-        }
-        Ok(())
+        steps::restarts(self.restarts, self.random_start)
     }
 
     fn restarts(&self) -> usize {

@@ -4,7 +4,21 @@ use super::{AttackError, Epsilon, Problem};
 
 /// Refuses a number that has to be at least one.
 pub(super) fn at_least_one(name: &'static str, value: usize, rule: &'static str) -> Result<(), AttackError> {
-    if value == 0 { Err(refused(name, value, rule)) } else { Ok(()) }
+    at_least(1, name, value, rule)
+}
+
+/// Refuses a number that has to be at least `least`.
+pub(super) fn at_least(least: usize, name: &'static str, value: usize, rule: &'static str) -> Result<(), AttackError> {
+    if value < least { Err(refused(name, value, rule)) } else { Ok(()) }
+}
+
+/// Refuses no restart at all, and several that would all be the same.
+pub(super) fn restarts(restarts: usize, random_start: bool) -> Result<(), AttackError> {
+    at_least_one("restarts", restarts, "1 runs the attack once")?;
+    if restarts > 1 && !random_start {
+        return Err(refused("restarts", restarts, "without a random start all restarts are the same: use 1"));
+    }
+    Ok(())
 }
 
 /// Refuses a share that is not in [0, 1].

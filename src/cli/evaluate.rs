@@ -64,7 +64,7 @@ enum Split {
 const NONE: &str = "none";
 
 fn method_or_none() -> PossibleValuesParser {
-    PossibleValuesParser::new(catalogue::names().into_iter().chain([NONE]))
+    PossibleValuesParser::new(catalogue::names().iter().copied().chain([NONE]))
 }
 
 /// What `summary.json` holds.

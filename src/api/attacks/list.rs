@@ -130,7 +130,7 @@ fn states(names: &str) -> Result<Vec<JobState>, Problem> {
 }
 
 fn method(name: String) -> Result<String, Problem> {
-    if catalogue::methods().iter().any(|known| known.method == name) {
+    if catalogue::names().contains(&name.as_str()) {
         return Ok(name);
     }
     Err(Problem::parameter("method", format!("there is no method {name:?}: see GET /attack-methods")))

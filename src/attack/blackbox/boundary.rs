@@ -4,12 +4,11 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::at_least;
 use super::coarse::Coarse;
-use crate::attack::harness::projection::Ball;
+use crate::attack::harness::projection::{self, Ball};
 use crate::attack::harness::random::{Draw, Stream};
 use crate::attack::harness::tracker::Visited;
-use crate::attack::steps::at_least_one;
+use crate::attack::steps::{at_least, at_least_one};
 use crate::attack::{Attack, AttackError, Norm, Problem, Seeks, Tracker};
 use crate::oracle::Oracle;
 
@@ -116,9 +115,9 @@ impl Walk {
     }
 }
 
-/// The length of a tensor, not below what may be divided by.
+/// The length of a tensor as a number, not below what may be divided by.
 fn length(x: &Tensor) -> candle_core::Result<f64> {
-    Ok(x.to_dtype(candle_core::DType::F64)?.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>()?.max(1e-12))
+    projection::length(x)?.to_scalar()
 }
 
 /// A direction of the grid at the edge of the budget.
@@ -140,7 +139,7 @@ fn step(ball: &Ball, x: &Tensor, sideways: &Tensor, [aside, inwards]: [f64; 2]) 
 
 impl Attack for Boundary {
     fn check(&self) -> Result<(), AttackError> {
-        at_least(2, self.queries, "ask at least twice: about a start and one step")?;
+        at_least(2, "queries", self.queries, "ask at least twice: about a start and one step")?;
         at_least_one("starts", self.starts, "without a start there is nowhere to go from")?;
         at_least_one("grid", self.grid, "use at least 1")
     }

@@ -19,14 +19,3 @@ pub use noise::{Noise, NoiseKind};
 pub use spsa::Spsa;
 pub use square::Square;
 pub use square_mask::SquareMask;
-
-use super::AttackError;
-use super::steps::refused;
-
-/// Refuses fewer questions than a method can work with.
-fn at_least(least: usize, queries: usize, rule: &'static str) -> Result<(), AttackError> {
-    if queries < least {
-        return Err(refused("queries", queries, rule));
-    }
-    Ok(())
-}

@@ -4,10 +4,10 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::at_least;
 use crate::attack::harness::projection::Ball;
 use crate::attack::harness::random::{Draw, Stream};
 use crate::attack::harness::tracker::Visited;
+use crate::attack::steps::at_least_one;
 use crate::attack::{Attack, AttackError, Norm, Problem, Tracker};
 use crate::oracle::Oracle;
 
@@ -61,7 +61,7 @@ impl NoiseKind {
 
 impl Attack for Noise {
     fn check(&self) -> Result<(), AttackError> {
-        at_least(1, self.queries, "draw at least once")
+        at_least_one("queries", self.queries, "draw at least once")
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -6,12 +6,11 @@
 
 use candle_core::{Device, Tensor};
 
-use super::at_least;
 use super::coarse::Coarse;
 use crate::attack::harness::adam::Adam;
 use crate::attack::harness::projection::Ball;
 use crate::attack::harness::random::{Draw, Stream};
-use crate::attack::steps::at_least_one;
+use crate::attack::steps::{at_least, at_least_one};
 use crate::attack::{AttackError, Problem, Tracker};
 use crate::oracle::Oracle;
 
@@ -67,7 +66,7 @@ impl Rule {
 impl Probes {
     /// Refuses what cannot be estimated with.
     pub(super) fn check(queries: usize, samples: usize, grid: usize) -> Result<(), AttackError> {
-        at_least(4, queries, "ask at least four times: about the start, one pair of probes and the end")?;
+        at_least(4, "queries", queries, "ask at least four times: about the start, one pair of probes and the end")?;
         for (name, value) in [("samples", samples), ("grid", grid)] {
             at_least_one(name, value, "use at least 1")?;
         }

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::at_least;
-use super::squares::{Sight, search};
-use crate::attack::steps::refused;
+use super::squares::{Sight, check, search};
 use crate::attack::{Attack, AttackError, Norm, Problem, Tracker};
 use crate::oracle::Oracle;
 
@@ -28,18 +26,9 @@ impl Default for Square {
     }
 }
 
-/// Refuses what is no share of an image.
-pub(super) fn check_share(share: f64) -> Result<(), AttackError> {
-    if share > 0. && share <= 1. {
-        return Ok(());
-    }
-    Err(refused("initial_share", share, "a share of the image lies above 0 and not above 1"))
-}
-
 impl Attack for Square {
     fn check(&self) -> Result<(), AttackError> {
-        at_least(2, self.queries, "ask at least twice: about stripes and one square")?;
-        check_share(self.initial_share)
+        check(self.queries, self.initial_share)
     }
 
     fn norms(&self) -> &'static [Norm] {

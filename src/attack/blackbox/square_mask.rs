@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::at_least;
-use super::square::check_share;
-use super::squares::{Sight, search};
+use super::squares::{Sight, check, search};
 use crate::attack::{Attack, AttackError, Norm, Problem, Tracker};
 use crate::oracle::Oracle;
 
@@ -31,8 +29,7 @@ impl Default for SquareMask {
 
 impl Attack for SquareMask {
     fn check(&self) -> Result<(), AttackError> {
-        at_least(2, self.queries, "ask at least twice: about stripes and one square")?;
-        check_share(self.initial_share)
+        check(self.queries, self.initial_share)
     }
 
     fn norms(&self) -> &'static [Norm] {

@@ -7,6 +7,7 @@ use candle_core::Tensor;
 
 use crate::attack::harness::random::{Draw, Stream};
 use crate::attack::harness::tracker::Visited;
+use crate::attack::steps::{at_least, refused};
 use crate::attack::{AttackError, Problem, Tracker};
 use crate::imaging::Mask;
 use crate::oracle::Oracle;
@@ -23,6 +24,18 @@ pub(super) struct Sight {
     pub(super) ask: fn(&mut Tracker, &Tensor, &mut dyn Oracle) -> Result<Visited, AttackError>,
     /// Whether a proposal replaces the current point: objective of the proposal, of the current point.
     pub(super) accepts: fn(f32, f32) -> bool,
+}
+
+/// Checks the parameters of a search.
+///
+/// # Errors
+/// [`AttackError::Parameter`].
+pub(super) fn check(queries: usize, initial_share: f64) -> Result<(), AttackError> {
+    at_least(2, "queries", queries, "ask at least twice: about stripes and one square")?;
+    if initial_share > 0. && initial_share <= 1. {
+        return Ok(());
+    }
+    Err(refused("initial_share", initial_share, "a share of the image lies above 0 and not above 1"))
 }
 
 /// The share of the image in a square at one of `steps` questions, from 0: the published schedule, rescaled.

@@ -7,7 +7,7 @@ const PAST: [f64; 2] = [0.9, 0.999];
 
 /// Keeps a division from failing where no gradient ever was. The usual 1e-8 would outweigh the gradient of a mean over
 /// all pixels.
-const SMALLEST: f64 = 1e-12;
+pub const SMALLEST: f64 = 1e-12;
 
 /// The running means of Kingma and Ba 2015, arXiv 1412.6980, algorithm 1, with the paper's constants.
 #[derive(Debug, Clone)]
@@ -30,16 +30,23 @@ impl Adam {
         Ok(Self { rate, taken: 0, means: [zero.clone(), zero] })
     }
 
+    /// Takes the next gradient into the means, and answers by what share they have grown from the zeros they began as.
+    ///
+    /// # Errors
+    /// A gradient of another shape.
+    pub fn remember(&mut self, gradient: &Tensor) -> Result<[f64; 2]> {
+        self.taken += 1;
+        let mix = |mean: &Tensor, new: &Tensor, past: f64| (mean * past)? + (new * (1. - past))?;
+        self.means = [mix(&self.means[0], gradient, PAST[0])?, mix(&self.means[1], &gradient.sqr()?, PAST[1])?];
+        Ok(PAST.map(|past| 1. - past.powi(i32::try_from(self.taken).unwrap_or(i32::MAX))))
+    }
+
     /// The step uphill for the next gradient: to be added to a point, or taken from it on the way down.
     ///
     /// # Errors
     /// A gradient of another shape.
     pub fn step(&mut self, gradient: &Tensor) -> Result<Tensor> {
-        self.taken += 1;
-        let mix = |mean: &Tensor, new: &Tensor, past: f64| (mean * past)? + (new * (1. - past))?;
-        self.means = [mix(&self.means[0], gradient, PAST[0])?, mix(&self.means[1], &gradient.sqr()?, PAST[1])?];
-        // The means begin at zero; this is what that costs them.
-        let grown = PAST.map(|past| 1. - past.powi(i32::try_from(self.taken).unwrap_or(i32::MAX)));
+        let grown = self.remember(gradient)?;
         let size = ((&self.means[1] / grown[1])?.sqrt()? + SMALLEST)?;
         (&self.means[0] * (self.rate / grown[0]))? / size
     }

@@ -176,9 +176,12 @@ fn within(region: &Option<Tensor>, x: Tensor) -> Result<Tensor> {
     }
 }
 
-/// The L2 norm over the whole tensor, not below [`SMALLEST_NORM`]; summed in f64, because millions
+/// The L2 norm over the whole tensor as a scalar, not below `SMALLEST_NORM`; summed in f64, because millions
 /// of f32 squares lose digits.
-fn length(x: &Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// A device that failed.
+pub fn length(x: &Tensor) -> Result<Tensor> {
     x.to_dtype(DType::F64)?.sqr()?.sum_all()?.sqrt()?.maximum(SMALLEST_NORM)
 }
 
