@@ -26,6 +26,7 @@ mod schema;
 mod steps;
 mod strongest;
 mod ti_fgsm;
+pub mod universal;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,7 @@ pub use prompt::Prompt;
 pub use protocol::{Choices, Protocol};
 pub use strongest::Strongest;
 pub use ti_fgsm::TiFgsm;
+pub use universal::{Universal, UniversalPerturbation, check_perturbation};
 
 use crate::imaging::ImagingError;
 use crate::metric::MetricError;
@@ -182,6 +184,8 @@ pub enum AttackSpec {
     Corruption(Corruption),
     /// The image as it is, the text changed: [`Prompt`].
     Prompt(Prompt),
+    /// One perturbation for many images: [`Universal`].
+    Universal(Universal),
 }
 
 impl AttackSpec {
@@ -210,6 +214,7 @@ impl AttackSpec {
             Self::Boundary(boundary) => boundary,
             Self::Corruption(corruption) => corruption,
             Self::Prompt(prompt) => prompt,
+            Self::Universal(universal) => universal,
         }
     }
 
@@ -238,6 +243,7 @@ impl AttackSpec {
             Self::Boundary(_) => "boundary",
             Self::Corruption(_) => "corruption",
             Self::Prompt(_) => "prompt",
+            Self::Universal(_) => "universal",
         }
     }
 
@@ -281,6 +287,7 @@ impl AttackSpec {
             Self::Cw(cw) => cw.points(),
             Self::Corruption(corruption) => corruption.points() as u64,
             Self::Prompt(prompt) => prompt.points() as u64,
+            Self::Universal(_) => 1,
         }
     }
 

@@ -33,7 +33,7 @@ impl Jobs {
         self.check_open()?;
         let model = self.model(submission.upload.spec.model.as_deref())?;
         let upload = Arc::new(submission.upload);
-        let bytes = upload.pictures().map(|(_, bytes)| bytes.len() as u64).sum();
+        let bytes = upload.files().map(|(_, bytes)| bytes.len() as u64).sum();
         let hashes = self.decoders().run(bytes, {
             let upload = upload.clone();
             move || Hashes::of(&upload)

@@ -3,6 +3,7 @@
 mod downloads;
 mod results;
 mod unbounded;
+mod universal;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};

@@ -121,6 +121,7 @@ function showMethod() {
   );
   byId("norm").replaceChildren(...labels);
   byId("budget").hidden = labels.length === 0;
+  places.perturbation.root.hidden = !method.needs.includes("perturbation");
   showEquivalents();
 }
 
@@ -149,6 +150,8 @@ function read() {
   };
   const missing = (pointer, detail) => errors.push({ pointer, detail });
   if (!places.image.file) missing("/image", "choose a sample or an image of your own");
+  const { root, file } = places.perturbation;
+  if (!root.hidden && !file) missing("/perturbation", "choose a file that segprobe universal has written");
   if (!spec.prompt) missing("/spec/prompt", "name the structure, for example lungs");
   if (bounded && chosen("epsilon") === "") missing("/spec/budget/epsilon", "give a number");
   if (chosen("seed") === "") missing("/spec/seed", "give a whole number");
@@ -167,8 +170,8 @@ async function submit(submitted) {
   }
   const body = new FormData();
   const names = {};
-  for (const [name, { file }] of Object.entries(places)) {
-    if (!file) continue;
+  for (const [name, { file, root }] of Object.entries(places)) {
+    if (!file || root.hidden) continue;
     body.append(name, file);
     names[name] = file.name;
   }

@@ -5,8 +5,9 @@ mod defended;
 mod frequency;
 mod guard;
 mod minimal;
-mod toy;
+pub(crate) mod toy;
 mod unbounded;
+mod universal;
 mod white_box;
 
 use candle_core::Device;

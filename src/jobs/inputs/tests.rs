@@ -27,6 +27,7 @@ async fn pictures_that_do_not_fit_are_pointed_at_and_nothing_is_kept() {
     let fitting = || Some(mask_png(&phantom().1));
     let junk = || Some(Bytes::from_static(b"GIF89a"));
     let goal = |goal: &str| upload(fgsm(), json!({"goal": goal}));
+    let universal = || upload(json!({"method": "universal"}), json!({}));
     let budget = json!({"norm": "l2", "epsilon": {"value": 30_000, "unit": "pixel255"}});
     let normalised = json!({"norm": "linf", "epsilon": {"value": 5, "unit": "normalised"}});
     for (upload, wanted) in [
@@ -42,6 +43,9 @@ async fn pictures_that_do_not_fit_are_pointed_at_and_nothing_is_kept() {
         (upload(fgsm(), json!({"budget": budget})), "/spec/budget/epsilon"),
         (upload(fgsm(), json!({"budget": normalised})), "/spec/budget/epsilon"),
         (upload(fgsm(), json!({"model": "other"})), "/spec/model"),
+        (universal(), "/perturbation"),
+        (Upload { perturbation: junk(), ..universal() }, "/perturbation"),
+        (Upload { perturbation: junk(), ..quick() }, "/perturbation"),
     ] {
         let error = service.submit(upload).await.unwrap_err();
         assert_eq!(pointer(&error), wanted, "{error}");

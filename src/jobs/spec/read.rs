@@ -63,6 +63,7 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         Some("dct") => fit(parameters, ATTACK).map(AttackSpec::Dct),
         Some("corruption") => fit(parameters, ATTACK).map(AttackSpec::Corruption),
         Some("prompt") => fit(parameters, ATTACK).map(AttackSpec::Prompt),
+        Some("universal") => fit(parameters, ATTACK).map(AttackSpec::Universal),
         _ => Err(SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", ")))),
     }
 }
