@@ -53,7 +53,7 @@ pub use padam::Padam;
 pub use pgd::Pgd;
 pub use prompt::Prompt;
 pub use protocol::{Choices, Protocol};
-pub use strongest::Strongest;
+pub use strongest::{Member, MemberMethod, Strongest};
 pub use ti_fgsm::TiFgsm;
 
 use crate::imaging::ImagingError;
