@@ -39,7 +39,8 @@ pub enum Verdict {
 pub(super) fn checks(all: &SetSummary, rows: &[(&GridRow, &RowScores)]) -> Vec<Check> {
     let dsc = |attack: &AttackSummary| Some((attack.epsilon?, attack.dsc?.mean));
     let curve = |method: &str| {
-        let mut points: Vec<_> = all.attacks.iter().filter(|a| a.method == method).filter_map(dsc).collect();
+        let mut points: Vec<_> =
+            all.attacks.iter().filter(|a| a.method == method && a.variant.is_none()).filter_map(dsc).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         points
     };

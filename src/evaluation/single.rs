@@ -36,7 +36,7 @@ pub struct AttackRun {
     pub result: AttackResult,
     /// Wall-clock time.
     pub duration: Duration,
-    measured: Measured,
+    pub(super) measured: Measured,
 }
 
 /// A file in memory.
@@ -169,7 +169,7 @@ impl AttackRun {
 
 /// An outcome and what it answers.
 #[derive(Debug, Clone)]
-struct Measured {
+pub(super) struct Measured {
     problem: Problem,
     outcome: Outcome,
     /// The defence, and what was measured beside the attack on the defended model.
@@ -179,6 +179,11 @@ struct Measured {
 }
 
 impl Measured {
+    /// What was attacked, and what came of it.
+    pub(super) fn problem_and_outcome(&self) -> (&Problem, &Outcome) {
+        (&self.problem, &self.outcome)
+    }
+
     fn new(
         problem: Problem,
         (outcome, beside): (Outcome, Option<(Defence, Beside)>),
@@ -221,6 +226,7 @@ impl Measured {
             prompt_sensitivity: outcome.prompt_sensitivity(),
             defence: self.beside.as_ref().map(|(defence, beside)| DefenceResult::new(defence, outcome, beside)),
             deltas: Deltas::between(&clean.scores, &adversarial_file.scores, &predictions),
+            transfer: vec![],
             clean,
             clean_reencoded: outcome.clean_reread.as_ref().map(|e| self.scored(e, None)).transpose()?,
             adversarial_file,

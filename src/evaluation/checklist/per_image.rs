@@ -36,7 +36,7 @@ pub(super) fn checks(rows: &[(&GridRow, &RowScores)]) -> Vec<Check> {
 /// The attempts at each epsilon, in millionths to have an order, image by image.
 fn groups(rows: &[(&GridRow, &RowScores)]) -> BTreeMap<u64, Vec<Attempts>> {
     let mut images: BTreeMap<(u64, &str, &str), Attempts> = BTreeMap::new();
-    for (row, scores) in rows.iter().filter(|(row, _)| row.method != CLEAN) {
+    for (row, scores) in rows.iter().filter(|(row, _)| row.method != CLEAN && row.variant.is_none()) {
         if let (Some(epsilon), Some(attacked)) = (row.epsilon, scores.attacked) {
             let place = ((epsilon * 1e6).round() as u64, row.set.as_str(), row.image.as_str());
             images.entry(place).or_default().push((row.method, attacked.dsc));
