@@ -318,6 +318,29 @@ fn corruptions_and_prompts_are_columns_of_a_table() {
 }
 
 #[test]
+fn attacks_are_shown_to_other_models() {
+    let desk = Desk::new();
+    let said = desk.attack("--image image.png --mask mask.png --method fgsm --transfer-to demo --out out");
+    assert!(said.contains("shown to demo: DSC "), "{said}");
+    let result = desk.json("out/result.json");
+    assert_eq!((&result["model"], &result["transfer"][0]["model"]), (&"tiny".into(), &"demo".into()));
+    assert_ne!(result["transfer"][0]["clean"]["dsc"], result["clean"]["dsc"]);
+    assert_eq!(desk.json("out/manifest.json")["transfer_to"][0]["name"], "demo");
+    assert!(desk.refusal_to("--transfer-to absent").contains("--transfer-to absent"));
+    assert!(desk.refusal_to("--transfer-to demo --transfer-to demo").contains("another model is called"));
+
+    write_folder(Kind::Endoscopy, &desk.path("phantoms"), 0..2, (48, 40)).unwrap();
+    let flags = "evaluate --data phantoms --method fgsm --epsilon 8 --transfer-to demo --out table";
+    let output = desk.run(flags);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = std::fs::read_to_string(desk.path("table/results.csv")).unwrap();
+    let columns: Vec<_> =
+        table.lines().skip(1).map(|line| line.split(',').skip(2).take(3).collect::<Vec<_>>()).collect();
+    assert_eq!(columns[..3], [["none", "", ""], ["fgsm", "", "8"], ["fgsm", "on demo", "8"]]);
+    assert_eq!(columns.len(), 6);
+}
+
+#[test]
 fn a_defended_model_is_attacked_with_and_without_knowledge_of_its_defence() {
     let desk = Desk::new();
     let said = desk.attack("--image image.png --mask mask.png --steps 4 --defence bit_depth:bits=3");

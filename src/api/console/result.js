@@ -50,6 +50,7 @@ export function findings(job, onError) {
     ["Budget", budget(request.budget)],
     ...(result.defence === undefined ? [] : [["Defence", defence(result.defence)]]),
     ...(result.adversarial_prompt === undefined ? [] : [["Adversarial prompt", `“${result.adversarial_prompt}”`]]),
+    ...(result.transfer ?? []).map((other) => [`Shown to ${other.model}`, transfer(other)]),
     ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${request.goal}, seed ${request.seed}`],
     ["Queries", `${queries.gradient} gradients, ${queries.loss} losses, ${queries.logits} predictions`],
     ["Best point", best(result.adversarial_file.at)],
@@ -80,6 +81,11 @@ function budget(given) {
 function defence({ defence: { kind }, adaptive_dsc: adaptive, oblivious_dsc: oblivious }) {
   const name = kind.replaceAll("_", " ");
   return `${name}: DSC ${adaptive.toFixed(3)} if the attack knows it, ${oblivious.toFixed(3)} if it does not`;
+}
+
+function transfer({ clean, adversarial_file: adversarial, success }) {
+  const verdict = success.met ? "the attack succeeds there too" : "the attack does not succeed there";
+  return `DSC ${clean.dsc.toFixed(3)} → ${adversarial.dsc.toFixed(3)}: ${verdict}`;
 }
 
 function best(at) {
