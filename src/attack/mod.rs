@@ -23,6 +23,7 @@ mod pgd;
 mod prompt;
 pub mod protocol;
 mod schema;
+mod seg_certify;
 mod steps;
 mod strongest;
 mod ti_fgsm;
@@ -53,6 +54,7 @@ pub use padam::Padam;
 pub use pgd::Pgd;
 pub use prompt::Prompt;
 pub use protocol::{Choices, Protocol};
+pub use seg_certify::SegCertify;
 pub use strongest::{Member, MemberMethod, Strongest};
 pub use ti_fgsm::TiFgsm;
 
@@ -182,6 +184,8 @@ pub enum AttackSpec {
     Corruption(Corruption),
     /// The image as it is, the text changed: [`Prompt`].
     Prompt(Prompt),
+    /// What no attack can do: [`SegCertify`].
+    SegCertify(SegCertify),
 }
 
 impl AttackSpec {
@@ -210,6 +214,7 @@ impl AttackSpec {
             Self::Boundary(boundary) => boundary,
             Self::Corruption(corruption) => corruption,
             Self::Prompt(prompt) => prompt,
+            Self::SegCertify(certify) => certify,
         }
     }
 
@@ -238,6 +243,7 @@ impl AttackSpec {
             Self::Boundary(_) => "boundary",
             Self::Corruption(_) => "corruption",
             Self::Prompt(_) => "prompt",
+            Self::SegCertify(_) => "seg_certify",
         }
     }
 
@@ -281,6 +287,7 @@ impl AttackSpec {
             Self::Cw(cw) => cw.points(),
             Self::Corruption(corruption) => corruption.points() as u64,
             Self::Prompt(prompt) => prompt.points() as u64,
+            Self::SegCertify(certify) => certify.points(),
         }
     }
 

@@ -29,13 +29,14 @@ mod visited;
 use std::cell::Cell;
 
 use super::{AttackError, AttackSpec, Budget, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
+use crate::certify::Certificate;
 use crate::oracle::{Oracle, OracleError};
 use crate::prompt::{PromptSensitivity, Tried};
 use preference::{Preference, Seeks};
 use queries::{Counting, Queries};
 use saved::{Saved, round_trip};
 use smallest::Smallest;
-use tracker::{TriedPrompt, Visited, Watcher};
+use tracker::{Noted, TriedPrompt, Visited, Watcher};
 
 /// The result of an attack on one image.
 #[derive(Debug, Clone)]
@@ -66,6 +67,8 @@ pub struct Outcome {
     pub success: Success,
     /// What the criterion needed, of an attack that seeks the smallest perturbation.
     pub smallest: Option<Smallest>,
+    /// What is certain, of a method that certifies.
+    pub certificate: Option<Certificate>,
 }
 
 /// Runs an attack on a problem and measures what comes of it.
@@ -108,11 +111,12 @@ pub fn run(
         }
         ended?;
     }
-    let (records, best, file, remarks) = log.into_parts().ok_or_else(|| AttackError::Parameter {
-        name: "method",
-        value: spec.method().into(),
-        rule: "it has to finish at least one point",
-    })?;
+    let Noted { records, best, file, remarks, certificate } =
+        log.into_parts().ok_or_else(|| AttackError::Parameter {
+            name: "method",
+            value: spec.method().into(),
+            rule: "it has to finish at least one point",
+        })?;
 
     let smallest = match attack.seeks() {
         Seeks::Strongest => None,
@@ -131,6 +135,7 @@ pub fn run(
         queries: queries.get(),
         notes: attack.notes(problem),
         smallest,
+        certificate,
     };
     outcome.notes.extend(notes::on(problem, &outcome)?);
     outcome.notes.extend(remarks);
