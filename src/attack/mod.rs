@@ -23,6 +23,7 @@ mod pgd;
 mod prompt;
 pub mod protocol;
 mod schema;
+mod seg_certify;
 mod steps;
 mod strongest;
 mod ti_fgsm;
@@ -54,7 +55,8 @@ pub use padam::Padam;
 pub use pgd::Pgd;
 pub use prompt::Prompt;
 pub use protocol::{Choices, Protocol};
-pub use strongest::Strongest;
+pub use seg_certify::SegCertify;
+pub use strongest::{Member, MemberMethod, Strongest};
 pub use ti_fgsm::TiFgsm;
 pub use universal::{Universal, UniversalPerturbation, check_perturbation};
 
@@ -186,6 +188,8 @@ pub enum AttackSpec {
     Prompt(Prompt),
     /// One perturbation for many images: [`Universal`].
     Universal(Universal),
+    /// What no attack can do: [`SegCertify`].
+    SegCertify(SegCertify),
 }
 
 impl AttackSpec {
@@ -215,6 +219,7 @@ impl AttackSpec {
             Self::Corruption(corruption) => corruption,
             Self::Prompt(prompt) => prompt,
             Self::Universal(universal) => universal,
+            Self::SegCertify(certify) => certify,
         }
     }
 
@@ -244,6 +249,7 @@ impl AttackSpec {
             Self::Corruption(_) => "corruption",
             Self::Prompt(_) => "prompt",
             Self::Universal(_) => "universal",
+            Self::SegCertify(_) => "seg_certify",
         }
     }
 
@@ -288,6 +294,7 @@ impl AttackSpec {
             Self::Corruption(corruption) => corruption.points() as u64,
             Self::Prompt(prompt) => prompt.points() as u64,
             Self::Universal(_) => 1,
+            Self::SegCertify(certify) => certify.points(),
         }
     }
 

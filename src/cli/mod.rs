@@ -4,7 +4,6 @@ mod attack;
 mod attack_args;
 mod bench;
 mod cases;
-mod certify;
 mod config;
 mod corruption_args;
 mod defence_arg;
@@ -23,6 +22,7 @@ mod segment;
 mod serve;
 mod settings_args;
 mod train;
+mod transfer_args;
 mod universal;
 
 use anyhow::Result;
@@ -42,7 +42,6 @@ pub struct Cli {
 enum Command {
     Attack(Box<attack::OneImageArgs>),
     Evaluate(Box<evaluate::EvaluateArgs>),
-    Certify(Box<certify::CertifyArgs>),
     Segment(Box<segment::SegmentArgs>),
     Models(models::ModelsArgs),
     Openapi(openapi::OpenapiArgs),
@@ -67,7 +66,6 @@ impl Cli {
         match &self.command {
             Command::Attack(args) => attack::run(args),
             Command::Evaluate(args) => evaluate::run(args),
-            Command::Certify(args) => certify::run(args),
             Command::Segment(args) => segment::run(args),
             Command::Models(args) => models::run(args),
             Command::Openapi(args) => openapi::run(args),

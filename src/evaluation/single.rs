@@ -12,6 +12,7 @@ use super::{AttackRequest, DefenceResult, RunError};
 use crate::attack::harness::saved::Saved;
 use crate::attack::harness::tracker::At;
 use crate::attack::{Evaluation, Norm, Outcome, Problem, Setup, Watcher, protocol, run};
+use crate::certify::Certificate;
 use crate::engine::{self, CancelToken, Engine, Objective, RowSpec};
 use crate::imaging::overlay::{self, Overlay};
 use crate::imaging::perturbation::{self, Perturbation};
@@ -36,7 +37,7 @@ pub struct AttackRun {
     pub result: AttackResult,
     /// Wall-clock time.
     pub duration: Duration,
-    measured: Measured,
+    pub(super) measured: Measured,
 }
 
 /// A file in memory.
@@ -136,7 +137,7 @@ pub(crate) fn objective(problem: &Problem, engine: &Engine) -> Result<Objective,
 impl AttackRun {
     /// The files: the adversarial image in the very bytes that were scored, the amplified perturbation,
     /// the two predictions, the overlay and `result.json`; for a defended model also the image of the attack that did
-    /// not know the defence. Equal requests give equal bytes.
+    /// not know the defence, and of a certificate the smoothed mask and the pixels without one. Equal requests give equal bytes.
     ///
     /// # Errors
     /// [`ImagingError`] if a picture cannot be encoded.
@@ -164,6 +165,10 @@ impl AttackRun {
             artifact("overlay.png", encode::png(&overlay)?),
             artifact("result.json", result),
         ];
+        if let Some(Certificate { mask, abstained, .. }) = &outcome.certificate {
+            files.push(artifact("mask_smoothed.png", encode::mask_png(mask)?));
+            files.push(artifact("abstained.png", encode::mask_png(abstained)?));
+        }
         if let Some((_, beside)) = &self.measured.beside {
             let Saved { container, bytes, .. } = &beside.oblivious_file;
             files.push(artifact(&format!("oblivious.{}", container.extension()), bytes.clone()));
@@ -174,7 +179,7 @@ impl AttackRun {
 
 /// An outcome and what it answers.
 #[derive(Debug, Clone)]
-struct Measured {
+pub(super) struct Measured {
     problem: Problem,
     outcome: Outcome,
     /// The defence, and what was measured beside the attack on the defended model.
@@ -184,6 +189,11 @@ struct Measured {
 }
 
 impl Measured {
+    /// What was attacked, and what came of it.
+    pub(super) fn problem_and_outcome(&self) -> (&Problem, &Outcome) {
+        (&self.problem, &self.outcome)
+    }
+
     fn new(
         problem: Problem,
         (outcome, beside): (Outcome, Option<(Defence, Beside)>),
@@ -226,12 +236,14 @@ impl Measured {
             prompt_sensitivity: outcome.prompt_sensitivity(),
             defence: self.beside.as_ref().map(|(defence, beside)| DefenceResult::new(defence, outcome, beside)),
             deltas: Deltas::between(&clean.scores, &adversarial_file.scores, &predictions),
+            transfer: vec![],
             clean,
             clean_reencoded: outcome.clean_reread.as_ref().map(|e| self.scored(e, None)).transpose()?,
             adversarial_file,
             adversarial_float: self.scored(&outcome.float.evaluation, Some(outcome.float.at))?,
             perturbation: PerturbationScores::between(&setup.image, &outcome.file.image)?,
             smallest: outcome.smallest.clone(),
+            certificate: outcome.certificate.as_ref().map(|found| found.scores(&setup.reference)).transpose()?,
             perturbation_picture: PerturbationPicture {
                 zero_level: 128,
                 amplified: self.perturbation.factor,

@@ -74,6 +74,7 @@ pub fn measure(
             protocol: Protocol::Default,
             loss: Some(plan.loss),
             seed: plan.seed,
+            transfer_to: vec![],
             jobs: ends.jobs,
         };
         run_grid(engine, cases, &grid, &|| ())
