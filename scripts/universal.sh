@@ -16,21 +16,22 @@ segprobe=${SEGPROBE:-target/release/segprobe}
 
 # train NAME FLAG...: one perturbation and its report, unless it is there already
 train() {
-    [ -e "$out/$1.md" ] || "$segprobe" universal --held-out-limit "$limit" --unit pixel255 --out "$out/$1.safetensors" "${@:2}"
+    [ -e "$out/$1.md" ] || "$segprobe" universal --held-out-limit "$limit" --unit pixel255 --loss balanced_masked_ce \
+        --out "$out/$1.safetensors" "${@:2}"
 }
 every=()
 for set in "${sets[@]}"; do every+=(--data "$data/$set"); done
 for epsilon in 8 4; do
-    train "all-$epsilon" "${every[@]}" --limit 32 --epochs 5 --epsilon "$epsilon" --apgd-steps 0
+    train "all-$epsilon" "${every[@]}" --limit 16 --epochs 5 --epsilon "$epsilon" --apgd-steps 0
     for set in "${sets[@]}"; do
         others=()
         for other in "${sets[@]}"; do
             [ "$other" = "$set" ] || [ "$epsilon" != 8 ] || others+=(--transfer "$data/$other")
         done
-        train "$set-$epsilon" --data "$data/$set" "${others[@]}" --limit 64 --epochs 5 --epsilon "$epsilon" --apgd-steps 20
+        train "$set-$epsilon" --data "$data/$set" "${others[@]}" --limit 48 --epochs 5 --epsilon "$epsilon" --apgd-steps 20
     done
 done
-train "moosavi-8" "${every[@]}" --method moosavi --limit 16 --epochs 2 --epsilon 8 --apgd-steps 0
+train "moosavi-8" "${every[@]}" --method moosavi --limit 8 --epochs 2 --epsilon 8 --apgd-steps 0
 
 python3 - "$out" "$limit" "${sets[@]}" <<'PY'
 import json

@@ -18,7 +18,7 @@ use crate::imaging::encode;
 use crate::loss::Loss;
 use crate::report::manifest::{Code, Machine, ModelIdentity};
 use crate::universal::{
-    Ends, Figures, Measured, Method, Moosavi, Pass, Plan, SgdUap, Split, default_loss, markdown, measure, train,
+    DEFAULT_LOSS, Ends, Figures, Measured, Method, Moosavi, Pass, Plan, SgdUap, Split, markdown, measure, train,
 };
 
 /// Train one perturbation for many images; write it, and what it does to images that it has never seen.
@@ -70,7 +70,7 @@ pub struct UniversalArgs {
     /// Share of broken images at which the training ends (moosavi): 0.95.
     #[arg(long)]
     enough: Option<f64>,
-    /// Loss that is raised.
+    /// Loss that is raised: balanced_masked_ce, which leaves pixels that are won alone.
     #[arg(long, value_parser = PossibleValuesParser::new(Loss::ALL.map(Loss::name)))]
     loss: Option<String>,
     /// When an image is broken: dsc_below=T or drop_at_least=T.
@@ -224,7 +224,7 @@ impl UniversalArgs {
         Ok(Plan {
             method,
             epsilon: self.length(self.epsilon).context("--epsilon")?,
-            loss: self.loss.as_deref().and_then(|name| name.parse().ok()).unwrap_or_else(default_loss),
+            loss: self.loss.as_deref().and_then(|name| name.parse().ok()).unwrap_or(DEFAULT_LOSS),
             criterion: self.success,
             seed: self.seed,
         })

@@ -22,7 +22,7 @@ mod within;
 
 use serde::Serialize;
 
-use crate::attack::{AttackError, Budget, Criterion, Epsilon, Norm, Protocol, Unit};
+use crate::attack::{AttackError, Budget, Criterion, Epsilon, Norm, Unit};
 use crate::engine::Engine;
 use crate::evaluation::{Case, RunError};
 use crate::loss::Loss;
@@ -137,10 +137,9 @@ impl Plan {
     }
 }
 
-/// The loss that is raised unless another one is asked for.
-pub fn default_loss() -> Loss {
-    Protocol::Default.choices().loss
-}
+/// The loss that is raised unless another one is asked for. It counts the pixels that are still right and no others, so
+/// images that are broken already do not drown those that are not: with the cross-entropy of all pixels they do.
+pub const DEFAULT_LOSS: Loss = Loss::BalancedMaskedCe;
 
 fn refused(name: &'static str, value: impl ToString, rule: &'static str) -> AttackError {
     AttackError::Parameter { name, value: value.to_string(), rule }
