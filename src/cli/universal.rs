@@ -221,13 +221,15 @@ impl UniversalArgs {
                 })
             }
         };
-        Ok(Plan {
+        let plan = Plan {
             method,
             epsilon: self.length(self.epsilon).context("--epsilon")?,
             loss: self.loss.as_deref().and_then(|name| name.parse().ok()).unwrap_or(DEFAULT_LOSS),
             criterion: self.success,
             seed: self.seed,
-        })
+        };
+        plan.budget().context("--epsilon")?;
+        Ok(plan)
     }
 
     fn length(&self, value: f64) -> Result<Epsilon> {

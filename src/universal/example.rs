@@ -16,6 +16,9 @@ use crate::evaluation::{Case, RunError, objective};
 use crate::model::{Resize, resize_image};
 use crate::oracle::{Measure, Oracle, OracleError};
 
+/// Most examples that wait for an answer at the same time; each does on a thread of its own.
+const MOST_AT_ONCE: usize = 64;
+
 /// An image and the model's answers to it.
 pub struct Example<'a> {
     problem: &'a Problem,
@@ -119,7 +122,7 @@ impl<'a> Example<'a> {
     }
 }
 
-/// Asks the chosen examples, all at once, and answers in the order of the examples.
+/// Asks the chosen examples, many at once, and answers in the order of the examples.
 ///
 /// # Errors
 /// The first error of any.
@@ -129,11 +132,17 @@ pub fn at_once<'a, T: Send>(
     ask: impl Fn(&mut Example<'a>) -> Result<T, AttackError> + Sync,
 ) -> Result<Vec<T>, AttackError> {
     let ask = &ask;
-    thread::scope(|scope| {
-        let chosen = examples.iter_mut().enumerate().filter(|(at, _)| chosen.contains(at));
-        let asked: Vec<_> = chosen.map(|(_, example)| scope.spawn(move || ask(example))).collect();
-        asked.into_iter().map(|answer| answer.join().expect("an example returns its errors")).collect()
-    })
+    let chosen = examples.iter_mut().enumerate().filter(|(at, _)| chosen.contains(at));
+    let mut chosen: Vec<_> = chosen.map(|(_, example)| example).collect();
+    let mut answers = Vec::with_capacity(chosen.len());
+    for some in chosen.chunks_mut(MOST_AT_ONCE) {
+        let answered: Result<Vec<T>, AttackError> = thread::scope(|scope| {
+            let asked: Vec<_> = some.iter_mut().map(|example| scope.spawn(move || ask(example))).collect();
+            asked.into_iter().map(|answer| answer.join().expect("an example returns its errors")).collect()
+        });
+        answers.extend(answered?);
+    }
+    Ok(answers)
 }
 
 /// A problem with what its example needs besides.

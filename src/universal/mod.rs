@@ -127,7 +127,7 @@ impl Plan {
     ///
     /// # Errors
     /// An epsilon in `normalised` units, or beyond full scale.
-    fn budget(&self) -> Result<Budget, AttackError> {
+    pub fn budget(&self) -> Result<Budget, AttackError> {
         if self.epsilon.unit() == Unit::Normalised {
             return Err(refused("epsilon", "normalised", "give it in pixel255 or unit01: the file has to name pixels"));
         }
