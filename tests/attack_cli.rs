@@ -229,6 +229,27 @@ fn goals_and_regions_reach_the_attack() {
 }
 
 #[test]
+fn goals_with_parameters_reach_the_attack() {
+    let desk = Desk::new();
+    for (flag, wanted) in [
+        ("shift=6,-3", serde_json::json!({"shift": {"dx_px": 6, "dy_px": -3}})),
+        ("grow=25", serde_json::json!({"grow": {"percent": 25.0}})),
+    ] {
+        // The paper's protocol works at the network's size: what is asked for is told as it was asked for.
+        for protocol in ["default --steps 2", "paper-2505.02971"] {
+            desk.attack(&format!("--image image.png --mask mask.png --goal {flag} --protocol {protocol}"));
+            let result = desk.json("out/result.json");
+            assert_eq!(result["request"]["goal"], wanted);
+            assert!(result["clean"]["dsc_to_target"].as_f64() < Some(1.), "{protocol}");
+        }
+    }
+    let refusal = |goal: &str| desk.refusal(&format!("--image image.png --mask mask.png --goal {goal}"));
+    assert!(refusal("shift=90,0").contains("out of the frame"));
+    assert!(refusal("shrink=100").contains("less than 100"));
+    assert!(refusal("bigger=3").contains("shift=DX,DY"));
+}
+
+#[test]
 fn an_evaluation_does_not_depend_on_how_many_run_at_once() {
     let desk = Desk::new();
     write_folder(Kind::Endoscopy, &desk.path("data/endoscopy"), 0..3, (70, 60)).unwrap();

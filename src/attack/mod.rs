@@ -36,7 +36,7 @@ pub use corruption::Corruption;
 pub use dct::Dct;
 pub use di_fgsm::DiFgsm;
 pub use fgsm::Fgsm;
-pub use goal::{Aim, Goal};
+pub use goal::{Aim, AreaChange, Goal, GoalSpec, Shift, Swap, UnknownGoal};
 pub use harness::budget::{Budget, BudgetError, Echo, Epsilon, Norm, Unit};
 pub use harness::checkpoint::{Checkpoint, CheckpointError};
 pub use harness::evaluation::Evaluation;

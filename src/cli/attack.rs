@@ -5,12 +5,12 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::attack_args::{AttackArgs, method_names};
 use super::model_args::ModelArgs;
-use crate::attack::{AttackSpec, Budget, Criterion, Goal};
+use crate::attack::{AttackSpec, Budget, Criterion, Goal, GoalSpec};
 use crate::engine::{CancelToken, Engine, EngineConfig};
 use crate::evaluation::{Artifact, AttackRequest, AttackRun, Control, Threat, named_container, run_attack};
 use crate::imaging::{Decoded, Limits, Mask, decode, encode};
@@ -40,9 +40,10 @@ pub struct OneImageArgs {
     epsilon: Option<f64>,
     #[command(flatten)]
     attack: AttackArgs,
-    /// The wrong answer that counts.
-    #[arg(long, value_enum, default_value = "untargeted")]
-    goal: GoalArg,
+    /// The wrong answer that counts: untargeted, erase, hallucinate, target (--target-mask), shift=DX,DY (pixels to the
+    /// right and down), grow=PERCENT, shrink=PERCENT (of the area), or swap=PROMPT (the model's own answer to that).
+    #[arg(long, value_name = "GOAL", default_value_t)]
+    goal: GoalSpec,
     /// The mask that the model should be made to answer.
     #[arg(long, value_name = "FILE")]
     target_mask: Option<PathBuf>,
@@ -57,29 +58,6 @@ pub struct OneImageArgs {
     /// Folder for the files; made if it is absent.
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum GoalArg {
-    /// Any mask far from the reference.
-    Untargeted,
-    /// An empty mask.
-    Erase,
-    /// A structure where there is none.
-    Hallucinate,
-    /// Exactly --target-mask.
-    Target,
-}
-
-impl GoalArg {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Untargeted => "untargeted",
-            Self::Erase => "erase",
-            Self::Hallucinate => "hallucinate",
-            Self::Target => "target",
-        }
-    }
 }
 
 /// Runs the command.
@@ -148,13 +126,14 @@ impl OneImageArgs {
     fn request(&self, inputs: &mut Inputs) -> Result<AttackRequest> {
         self.attack.refuse_foreign(&[self.method.as_str()])?;
         let attack = self.attack.spec(&self.method)?;
+        self.goal.check(&self.prompt)?;
         Ok(AttackRequest {
             image: inputs.image(&self.image)?,
             reference: inputs.mask("mask", self.mask.as_ref())?,
             prompt: self.prompt.clone(),
             threat: Threat {
                 budget: self.budget(&attack)?,
-                goal: Goal::from_name(self.goal.name(), inputs.mask("target_mask", self.target_mask.as_ref())?)?,
+                goal: Goal::new(self.goal.clone(), inputs.mask("target_mask", self.target_mask.as_ref())?)?,
                 region: inputs.mask("allowed_region", self.allowed_region.as_ref())?,
                 criterion: self.success,
             },

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::DefenceResult;
 use crate::attack::harness::queries::Queries;
 use crate::attack::harness::tracker::At;
-use crate::attack::{AttackSpec, Criterion, Echo, Goal, Protocol, Smallest, StepRecord, Success};
+use crate::attack::{AttackSpec, Criterion, Echo, GoalSpec, Protocol, Smallest, StepRecord, Success};
 use crate::loss::Loss;
 use crate::metric::{Deltas, MaskScores, PerturbationScores};
 use crate::oracle::defended::Defence;
@@ -100,9 +100,8 @@ pub struct Asked {
     pub loss: Loss,
     /// The named set of choices.
     pub protocol: Protocol,
-    /// `untargeted`, `erase`, `hallucinate` or `target`.
-    #[schema(value_type = String)]
-    pub goal: &'static str,
+    /// The wrong answer that counted.
+    pub goal: GoalSpec,
     /// When the attack counts as successful.
     pub criterion: Criterion,
     /// The budget in all units; null for a method that has no budget.
@@ -161,28 +160,4 @@ pub struct PerturbationPicture {
     pub amplified: u32,
     /// The same as a sentence.
     pub caption: String,
-}
-
-/// The name of a goal in requests and results.
-pub fn goal_name(goal: &Goal) -> &'static str {
-    match goal {
-        Goal::Untargeted => "untargeted",
-        Goal::Erase => "erase",
-        Goal::Hallucinate(_) => "hallucinate",
-        Goal::Target(_) => "target",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::imaging::Mask;
-
-    #[test]
-    fn goals_are_called_what_requests_call_them() {
-        let mask = Mask::from_fn(2, 2, |x, _| x == 0);
-        for (name, with) in [("untargeted", None), ("erase", None), ("hallucinate", None), ("target", Some(mask))] {
-            assert_eq!(goal_name(&Goal::from_name(name, with).unwrap()), name);
-        }
-    }
 }

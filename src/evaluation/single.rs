@@ -7,17 +7,17 @@ use candle_core::{Device, Tensor};
 use super::any_prompt::AnyPrompt;
 use super::defended::{self, Beside};
 use super::request::Fitted;
-use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size, goal_name};
+use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size};
 use super::{AttackRequest, DefenceResult, RunError};
 use crate::attack::harness::saved::Saved;
 use crate::attack::harness::tracker::At;
-use crate::attack::{Evaluation, Norm, Outcome, Problem, Setup, Watcher, protocol, run};
-use crate::engine::{self, CancelToken, Engine, Objective, RowSpec};
+use crate::attack::{AttackError, Evaluation, Goal, Norm, Outcome, Problem, Setup, Swap, Watcher, protocol, run};
+use crate::engine::{self, CancelToken, Engine, EngineError, Objective, RowSpec};
 use crate::imaging::overlay::{self, Overlay};
 use crate::imaging::perturbation::{self, Perturbation};
 use crate::imaging::{Image, ImagingError, Mask, encode};
 use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, Deltas, MaskScores, PerturbationScores};
-use crate::model::{Resize, upsample, upsampled_mask};
+use crate::model::{ModelError, Resize, upsample, upsampled_mask};
 use crate::oracle::OracleError;
 use crate::oracle::defended::Defence;
 
@@ -62,7 +62,7 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
         None => (segment(engine, &image, &request.prompt)?, Reference::CleanPrediction),
     };
     let setup = Setup {
-        goal,
+        goal: answered(engine, &image, goal)?,
         region,
         criterion: request.threat.criterion,
         seed: request.seed,
@@ -93,6 +93,20 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
     drop(oracle);
     let measured = Measured::new(problem, (outcome, beside), kind)?;
     Ok(AttackRun { result: measured.result(request, engine.name())?, duration: began.elapsed(), measured })
+}
+
+/// The goal with the model's answer to the other prompt, if it is to be swapped for that.
+fn answered(engine: &Engine, image: &Image, goal: Goal) -> Result<Goal, RunError> {
+    let Goal::Swap(swap, None) = goal else { return Ok(goal) };
+    let answer = segment(engine, image, &swap.prompt).map_err(|error| match error {
+        RunError::Engine(EngineError::Model(ModelError::Prompt { .. })) => {
+            let Swap { prompt: value } = swap.clone();
+            let rule = "the model cannot use this prompt: name a structure that it knows";
+            AttackError::Parameter { name: "goal/swap/prompt", value, rule }.into()
+        }
+        other => other,
+    })?;
+    Ok(Goal::Swap(swap, Some(answer)))
 }
 
 /// The mask that the model sees in an image, at the image's own size.
@@ -206,7 +220,7 @@ impl Measured {
                 defence: request.defence.clone(),
                 loss: setup.choices.loss,
                 protocol: request.protocol,
-                goal: goal_name(&setup.goal),
+                goal: request.threat.goal.spec(),
                 criterion: self.problem.criterion(),
                 budget: outcome.budget.clone(),
                 allowed_pixels: setup.region.as_ref().map(Mask::area),
@@ -269,6 +283,8 @@ impl Measured {
             ));
         }
         notes.extend(request.image.notes.iter().cloned());
+        let setup = self.problem.setup();
+        notes.extend(setup.goal.notes(self.problem.aim(), &setup.reference));
         if let Some((defence, beside)) = &self.beside {
             let measured = (&self.problem, &self.outcome);
             notes.extend(DefenceResult::new(defence, &self.outcome, beside).notes(measured, beside)?);

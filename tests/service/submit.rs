@@ -149,6 +149,45 @@ async fn goals_use_their_masks_and_regions_are_kept() -> Checked {
 }
 
 #[tokio::test]
+async fn the_answer_can_be_wanted_elsewhere_larger_or_of_another_structure() -> Checked {
+    let service = Service::start(Options::new()).await?;
+    let client = service.client();
+    let reference = pictures::mask(64, 48, |x, y| (10..40).contains(&x) && (10..40).contains(&y));
+    for goal in [
+        json!({"shift": {"dx_px": 12, "dy_px": -4}}),
+        json!({"grow": {"percent": 20.0}}),
+        json!({"shrink": {"percent": 50.0}}),
+        json!({"swap": {"prompt": "left lung"}}),
+    ] {
+        let asked = Submission::pgd(2).with("/goal", goal.clone()).picture("mask", reference.clone());
+        let ended = client.succeed(&asked).await?;
+        ensure!(ended["spec"]["goal"] == goal && ended["result"]["request"]["goal"] == goal, "{ended}");
+        let result = &ended["result"];
+        ensure!(result["adversarial_file"]["dsc_to_target"].is_number(), "{ended}");
+        ensure!(result["success"]["criterion"]["dsc_to_target_at_least"].as_f64() >= Some(0.5), "{ended}");
+    }
+    service.finish().await
+}
+
+#[tokio::test]
+async fn a_goal_that_the_reference_does_not_allow_is_named() -> Checked {
+    let service = Service::start(Options::new()).await?;
+    let client = service.client();
+    let (some, none) = (pictures::mask(64, 48, |x, _| x < 9), pictures::mask(64, 48, |_, _| false));
+    for (goal, mask, pointer) in [
+        (json!({"shift": {"dx_px": -9}}), &some, "/spec/goal/shift"),
+        (json!({"grow": {"percent": 900}}), &some, "/spec/goal/grow"),
+        (json!({"grow": {"percent": 20}}), &none, "/spec/goal/grow"),
+        (json!({"shrink": {"percent": 20}}), &none, "/spec/goal/shrink"),
+    ] {
+        let asked = Submission::fgsm().with("/goal", goal).picture("mask", mask.clone());
+        let problem = Answer::to(client.attack(&asked)).await?.problem(422, "invalid")?;
+        ensure!(problem["errors"][0]["pointer"] == pointer, "{problem}");
+    }
+    service.finish().await
+}
+
+#[tokio::test]
 async fn a_deleted_attack_is_gone_with_its_files() -> Checked {
     let service = Service::start(Options::new()).await?;
     let client = service.client();

@@ -5,6 +5,7 @@ import { NORMS, equivalents } from "./budget.js";
 import { byId, element } from "./dom.js";
 import { clearErrors, showErrors } from "./fields.js";
 import { FilePlace, sampleChoices } from "./files.js";
+import { readGoal, startGoal } from "./goal.js";
 import { parameterFields } from "./schema.js";
 import { methodTitle } from "./words.js";
 
@@ -41,6 +42,7 @@ export function startForm(submitted) {
     }
     sampleRequest.abort();
   });
+  startGoal();
   byId("method").addEventListener("change", showMethod);
   byId("model").addEventListener("change", showPhrasings);
   for (const id of ["epsilon", "unit", "norm"]) byId(id).addEventListener("input", showEquivalents);
@@ -134,20 +136,20 @@ function showEquivalents() {
 function read() {
   const chosen = (id) => byId(id).value;
   const { values, errors } = parameters.read();
+  const missing = (pointer, detail) => errors.push({ pointer, detail });
   const bounded = !byId("budget").hidden;
   const epsilon = { value: Number(chosen("epsilon")), unit: chosen("unit") };
   const spec = {
     prompt: chosen("prompt").trim(),
     attack: { method: chosen("method"), ...values },
     ...(bounded && { budget: { norm: chosen("norm"), epsilon } }),
-    goal: chosen("goal"),
+    goal: readGoal(missing),
     protocol: chosen("protocol"),
     seed: Number(chosen("seed")),
     ...(chosen("model") && { model: chosen("model") }),
     ...(chosen("loss") && { loss: chosen("loss") }),
     ...(chosen("defence") && { defence: { kind: chosen("defence") } }),
   };
-  const missing = (pointer, detail) => errors.push({ pointer, detail });
   if (!places.image.file) missing("/image", "choose a sample or an image of your own");
   if (!spec.prompt) missing("/spec/prompt", "name the structure, for example lungs");
   if (bounded && chosen("epsilon") === "") missing("/spec/budget/epsilon", "give a number");

@@ -6,7 +6,7 @@ import { element } from "./dom.js";
 import { size } from "./files.js";
 import { promptTable } from "./prompts.js";
 import { changeTable, scoreTable } from "./scores.js";
-import { criterionWords, shortId } from "./words.js";
+import { criterionWords, goalWords, shortId } from "./words.js";
 
 /**
  * What came of it in one line, and what it rests on in another.
@@ -50,7 +50,7 @@ export function findings(job, onError) {
     ["Budget", budget(request.budget)],
     ...(result.defence === undefined ? [] : [["Defence", defence(result.defence)]]),
     ...(result.adversarial_prompt === undefined ? [] : [["Adversarial prompt", `“${result.adversarial_prompt}”`]]),
-    ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${request.goal}, seed ${request.seed}`],
+    ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${goalWords(request.goal)}, seed ${request.seed}`],
     ["Queries", `${queries.gradient} gradients, ${queries.loss} losses, ${queries.logits} predictions`],
     ["Best point", best(result.adversarial_file.at)],
     ["Size", `${result.image.width} × ${result.image.height} px`],

@@ -110,7 +110,10 @@ impl Problem {
             });
         }
         let aim = setup.goal.aim(&setup.reference, setup.region.as_ref())?;
-        let criterion = setup.criterion.unwrap_or(Criterion::default_for(aim.towards));
+        let criterion = match setup.criterion {
+            Some(criterion) => criterion,
+            None => setup.goal.criterion(&aim, &setup.reference)?,
+        };
         criterion.check(aim.towards)?;
         let clean = to_space(&setup, &setup.image, device)?;
         let (norm, radius) = match setup.budget {

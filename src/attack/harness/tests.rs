@@ -253,6 +253,21 @@ fn goals_move_the_area_their_way() {
 }
 
 #[test]
+fn goals_made_of_the_reference_come_nearer_to_their_target() {
+    for goal in ["shift=4,1", "grow=40", "shrink=40"] {
+        let goal = Goal::new(goal.parse().unwrap(), None).unwrap();
+        let request = Setup { goal: goal.clone(), ..setup(16, 12, budget(Norm::Linf, 20., Unit::Pixel255)) };
+        let outcome = attack(&pgd(), request.clone()).unwrap();
+        let [before, after] = [&outcome.clean, &outcome.file.evaluation].map(|found| found.target_dsc.unwrap());
+        assert!(after > before + 0.05, "{goal:?}: {before} to {after}");
+        let Criterion::DscToTargetAtLeast(wanted) = outcome.success.criterion else { panic!("{goal:?} has a target") };
+        assert!((wanted - f64::midpoint(before, 1.)).abs() < 1e-9 && !outcome.success.met_by_clean_image);
+        let nothing = Setup { reference: Mask::from_fn(16, 12, |_, _| false), ..request };
+        assert!(attack(&pgd(), nothing).unwrap_err().to_string().contains("is empty"));
+    }
+}
+
+#[test]
 fn odd_sizes_and_references_work() {
     for (width, height) in [(1, 1), (3, 7), (2, 1)] {
         for everything in [false, true] {

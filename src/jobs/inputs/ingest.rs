@@ -50,13 +50,16 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
         target_mask: None,
         allowed_region: None,
     };
-    let mut target = None;
+    let (mut reference, mut target) = (None, None);
     for (role, bytes) in upload.pictures().filter(|(role, _)| *role != Role::Image) {
         let mask = fitting_mask(bytes, (role, &image), &rules.limits)?;
         files.push((role, encode::mask_png(&mask).map_err(|source| refuse(role.pointer(), source))?.into()));
         let record = Some(kept(role, format_of(bytes), vec![]));
         match role {
-            Role::Image | Role::Mask => inputs.mask = record,
+            Role::Image | Role::Mask => {
+                inputs.mask = record;
+                reference = Some(mask);
+            }
             Role::AllowedRegion => inputs.allowed_region = record,
             Role::TargetMask => {
                 inputs.target_mask = record;
@@ -64,7 +67,11 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
             }
         }
     }
-    Goal::from_name(spec.goal.name(), target).map_err(|error| SpecError::new(Role::TargetMask.pointer(), error))?;
+    let goal = Goal::new(spec.goal.clone(), target);
+    let goal = goal.map_err(|error| SpecError::new(Role::TargetMask.pointer(), error))?;
+    if let Some(reference) = reference {
+        goal.check_against(&reference).map_err(SpecError::from)?;
+    }
     Ok(Ingested { inputs, files })
 }
 

@@ -1,6 +1,6 @@
 //! Whether a spec makes sense by itself.
 
-use super::{GoalName, JobSpec, SpecError};
+use super::{JobSpec, SpecError};
 use crate::attack::{AttackError, Norm, Unit, check_bounds};
 
 /// Most points that the attack of one job may visit: a job that runs for days would outlive every deploy.
@@ -16,8 +16,9 @@ pub(super) fn spec(spec: &JobSpec) -> Result<(), SpecError> {
     prompt(&spec.prompt)?;
     attack(spec)?;
     budget(spec)?;
+    spec.goal.check(&spec.prompt).map_err(blame)?;
     if let Some(criterion) = spec.success {
-        criterion.check(spec.goal != GoalName::Untargeted).map_err(|error| SpecError::new("/spec/success", error))?;
+        criterion.check(spec.goal.is_targeted()).map_err(|error| SpecError::new("/spec/success", error))?;
     }
     if spec.priority.abs() > MOST_PRIORITY {
         let detail = format!("the priority is {}: use -{MOST_PRIORITY} to {MOST_PRIORITY}", spec.priority);
@@ -100,7 +101,7 @@ fn labels(spec: &JobSpec) -> Result<(), SpecError> {
     Ok(())
 }
 
-fn blame(error: AttackError) -> SpecError {
+pub(super) fn blame(error: AttackError) -> SpecError {
     let pointer = match &error {
         AttackError::Parameter { name, .. } => parameter_pointer(name),
         _ => "/spec/attack".into(),
@@ -117,6 +118,7 @@ pub fn parameter_pointer(name: &str) -> String {
         "criterion" => "/spec/success".into(),
         "norm" => "/spec/budget/norm".into(),
         "budget" | "goal" | "loss" | "protocol" => format!("/spec/{name}"),
+        _ if name.starts_with("goal/") => format!("/spec/{name}"),
         _ => format!("/spec/attack/{name}"),
     }
 }

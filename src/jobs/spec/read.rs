@@ -6,7 +6,7 @@ use serde_path_to_error::Segment;
 
 use super::{JobSpec, SpecError};
 use crate::attack::catalogue::names;
-use crate::attack::{AttackSpec, Protocol};
+use crate::attack::{AttackSpec, GoalSpec, Protocol};
 
 const SPEC: &str = "/spec";
 const ATTACK: &str = "/spec/attack";
@@ -26,6 +26,9 @@ pub(super) fn spec(json: &[u8]) -> Result<JobSpec, SpecError> {
     if let Some(written) = fields.remove("attack") {
         let attack = serde_json::to_value(attack(written, protocol)?).expect("an attack is plain JSON");
         fields.insert("attack".into(), attack);
+    }
+    if let Some(example) = fields.get("goal").and_then(Value::as_str).and_then(GoalSpec::example) {
+        return Err(SpecError::new("/spec/goal", format!("this goal has parameters: write {example}")));
     }
     fit(Value::Object(fields), SPEC)
 }
