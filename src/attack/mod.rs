@@ -19,6 +19,7 @@ mod minimal;
 mod momentum;
 mod ni_fgsm;
 mod padam;
+mod patch;
 mod pgd;
 mod prompt;
 pub mod protocol;
@@ -50,13 +51,14 @@ pub use mi_fgsm::MiFgsm;
 pub use minimal::{Cw, Dag, SmallestEpsilon};
 pub use ni_fgsm::NiFgsm;
 pub use padam::Padam;
+pub use patch::{GREY, Named, Patch, Place, Placement, Rectangle};
 pub use pgd::Pgd;
 pub use prompt::Prompt;
 pub use protocol::{Choices, Protocol};
 pub use strongest::Strongest;
 pub use ti_fgsm::TiFgsm;
 
-use crate::imaging::ImagingError;
+use crate::imaging::{ImagingError, Mask};
 use crate::metric::MetricError;
 use crate::oracle::{Oracle, OracleError};
 
@@ -182,6 +184,8 @@ pub enum AttackSpec {
     Corruption(Corruption),
     /// The image as it is, the text changed: [`Prompt`].
     Prompt(Prompt),
+    /// Some pixels, chosen freely: [`Patch`].
+    Patch(Patch),
 }
 
 impl AttackSpec {
@@ -210,6 +214,19 @@ impl AttackSpec {
             Self::Boundary(boundary) => boundary,
             Self::Corruption(corruption) => corruption,
             Self::Prompt(prompt) => prompt,
+            Self::Patch(patch) => patch,
+        }
+    }
+
+    /// The pixels that a patch takes in an image of `frame` (width and height) of which `region` may change: no others
+    /// change, and these count in no score. `None` for a method whose pixels all count.
+    ///
+    /// # Errors
+    /// [`AttackError::Parameter`] if it does not fit, or leaves nothing to score.
+    pub fn placement(&self, frame: (usize, usize), region: Option<&Mask>) -> Result<Option<Mask>, AttackError> {
+        match self {
+            Self::Patch(patch) => patch.pixels(frame, region).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -238,6 +255,7 @@ impl AttackSpec {
             Self::Boundary(_) => "boundary",
             Self::Corruption(_) => "corruption",
             Self::Prompt(_) => "prompt",
+            Self::Patch(_) => "patch",
         }
     }
 
@@ -281,6 +299,7 @@ impl AttackSpec {
             Self::Cw(cw) => cw.points(),
             Self::Corruption(corruption) => corruption.points() as u64,
             Self::Prompt(prompt) => prompt.points() as u64,
+            Self::Patch(patch) => patch.points(),
         }
     }
 
@@ -289,6 +308,7 @@ impl AttackSpec {
         match self {
             Self::Corruption(Corruption { kind, severity }) => Some(format!("{kind} {}", severity.level())),
             Self::Prompt(Prompt { edits, .. }) => Some(edits.to_string()),
+            Self::Patch(Patch { placement: Some(placement), .. }) => Some(placement.to_string()),
             _ => None,
         }
     }

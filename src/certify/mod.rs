@@ -181,7 +181,7 @@ impl Sampling<'_> {
         let target = Tensor::zeros((engine.input().height, engine.input().width), DType::F32, engine.device())?;
         let mut row = engine.open(RowSpec {
             conditioning: self.conditioning.clone(),
-            objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted },
+            objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted, counted: None },
             space: Space::Pixels,
             cancel: CancelToken::default(),
         })?;

@@ -6,17 +6,40 @@ use candle_core::Tensor;
 
 use super::CancelToken;
 use super::waiting::Asked;
-use crate::loss::{LossError, Term};
+use crate::loss::{Counted, LossError, Term};
 use crate::model::{Conditioning, ModelError, Question, SegmentationModel};
 use crate::oracle::OracleError;
+
+/// What logits are measured by: the loss at this step of the attack, its target `[size, size]`, and the pixels that
+/// count if not all do.
+pub(super) struct Against {
+    pub(super) term: Term,
+    pub(super) target: Tensor,
+    pub(super) counted: Option<Counted>,
+}
+
+impl Against {
+    /// The loss of logits `[size, size]`.
+    pub(super) fn value(&self, logits: &Tensor) -> candle_core::Result<Tensor> {
+        match &self.counted {
+            None => self.term.value(logits, &self.target),
+            Some(counted) => counted.value(self.term, logits, &self.target),
+        }
+    }
+
+    /// Whether both can be evaluated at once.
+    fn joins(&self, other: &Self) -> bool {
+        self.term == other.term && self.counted.is_none() && other.counted.is_none()
+    }
+}
 
 /// A row's question about a network input.
 pub(super) struct Query {
     /// `[3, size, size]`, resized and normalised, on the model's device.
     pub(super) pixel_values: Tensor,
     pub(super) conditioning: Conditioning,
-    /// The loss at this step of the attack and its target `[size, size]` if the gradient is wanted too.
-    pub(super) gradient_of: Option<(Term, Tensor)>,
+    /// The loss, if its gradient is wanted too.
+    pub(super) gradient_of: Option<Against>,
     pub(super) cancel: CancelToken,
     pub(super) reply: SyncSender<Result<Reply, OracleError>>,
 }
@@ -87,22 +110,30 @@ pub(super) fn run(
 ///
 /// Neighbours with the same loss at the same step share its evaluation, but never a sum.
 fn cotangent(logits: &Tensor, queries: &[Query]) -> Result<(Tensor, Tensor), ModelError> {
-    let wanted: Vec<&(Term, Tensor)> = queries.iter().filter_map(|query| query.gradient_of.as_ref()).collect();
+    let wanted: Vec<&Against> = queries.iter().filter_map(|query| query.gradient_of.as_ref()).collect();
     let (mut values, mut slopes) = (Vec::new(), Vec::new());
     let mut first = 0;
-    for group in wanted.chunk_by(|a, b| a.0 == b.0) {
-        let targets: Vec<&Tensor> = group.iter().map(|(_, target)| target).collect();
+    for group in wanted.chunk_by(|a, b| a.joins(b)) {
         let logits = logits.narrow(0, first, group.len())?;
-        let (losses, slope) =
-            group[0].0.gradient(&logits, &Tensor::stack(&targets, 0)?).map_err(|error| match error {
-                LossError::NoGradient(_) => ModelError::Gradient("missing at the logits"),
-                LossError::Tensor(error) => ModelError::Tensor(error),
-            })?;
+        let (losses, slope) = gradient(&logits, group).map_err(|error| match error {
+            LossError::NoGradient(_) => ModelError::Gradient("missing at the logits"),
+            LossError::Tensor(error) => ModelError::Tensor(error),
+        })?;
         values.push(losses);
         slopes.push(slope);
         first += group.len();
     }
     Ok((Tensor::cat(&values, 0)?, Tensor::cat(&slopes, 0)?))
+}
+
+/// The same for rows that join: one, or several of which all pixels count.
+fn gradient(logits: &Tensor, group: &[&Against]) -> Result<(Tensor, Tensor), LossError> {
+    if let [Against { term, target, counted: Some(counted) }] = group {
+        let (value, slope) = counted.gradient(*term, &logits.get(0)?, target)?;
+        return Ok((value.unsqueeze(0)?, slope.unsqueeze(0)?));
+    }
+    let targets: Vec<&Tensor> = group.iter().map(|against| &against.target).collect();
+    group[0].term.gradient(logits, &Tensor::stack(&targets, 0)?)
 }
 
 /// Whether all values of each row are finite.

@@ -211,7 +211,7 @@ impl Engine {
         let target = Tensor::zeros((self.input().height, self.input().width), candle_core::DType::F32, self.device())?;
         let mut row = self.open(RowSpec {
             conditioning: conditioning.clone(),
-            objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted },
+            objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted, counted: None },
             space: Space::Pixels,
             cancel: CancelToken::default(),
         })?;

@@ -4,7 +4,7 @@ use std::sync::mpsc::sync_channel;
 
 use candle_core::{DType, Device, Tensor, bail};
 
-use super::batch::{Query, Reply};
+use super::batch::{Against, Query, Reply};
 use super::thread::Command;
 use super::{CancelToken, Goal, Objective, Seat};
 use crate::loss::Term;
@@ -50,17 +50,20 @@ impl Row {
     }
 
     /// What a question is measured by.
-    fn term(&self, measure: &Measure) -> Result<(Term, Tensor), OracleError> {
-        let Objective { loss, target, goal } = &self.spec.objective;
+    fn against(&self, measure: &Measure) -> Result<Against, OracleError> {
+        let Objective { loss, target, goal, counted } = &self.spec.objective;
         let target = match &measure.target {
             None => target.clone(),
             Some(target) => fitted(target, self.seat.0.input(), self.seat.0.device())?,
         };
-        Ok((Term::new(measure.loss.unwrap_or(*loss), *goal == Goal::Targeted, measure.progress), target))
+        let term = Term::new(measure.loss.unwrap_or(*loss), *goal == Goal::Targeted, measure.progress);
+        let counted = measure.counted.as_ref().or(counted.as_ref());
+        let counted = counted.map(|counted| counted.to_device(self.seat.0.device())).transpose()?;
+        Ok(Against { term, target, counted })
     }
 
     /// Asks about `x` and waits for the answer.
-    fn ask(&mut self, x: &Tensor, gradient_of: Option<(Term, Tensor)>) -> Result<Reply, OracleError> {
+    fn ask(&mut self, x: &Tensor, gradient_of: Option<Against>) -> Result<Reply, OracleError> {
         if self.spec.cancel.is_cancelled() {
             return Err(OracleError::Cancelled);
         }
@@ -143,18 +146,18 @@ fn prepared<'a>(
 
 impl Oracle for Row {
     fn loss_by(&mut self, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
-        let (term, target) = self.term(measure)?;
+        let against = self.against(measure)?;
         let logits = self.ask(x, None)?.logits;
-        let value = term.value(&logits, &target)?.to_scalar::<f32>()?;
+        let value = against.value(&logits)?.to_scalar::<f32>()?;
         if !value.is_finite() {
-            let loss = term.loss();
+            let loss = against.term.loss();
             return Err(OracleError::Model(format!("the {loss} loss is {value}: the model's logits are not usable")));
         }
         Ok((self.spec.objective.goal.sign() * value, logits.to_device(x.device())?))
     }
 
     fn gradient_by(&mut self, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
-        let asked = self.term(measure)?;
+        let asked = self.against(measure)?;
         let reply = self.ask(x, Some(asked))?;
         let (value, gradient) = reply.gradient.ok_or_else(|| OracleError::Gradient("missing".into()))?;
         Ok(Answer {

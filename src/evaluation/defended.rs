@@ -44,7 +44,7 @@ pub(super) fn segment(
     let target = Tensor::zeros((height, width), DType::F32, engine.device())?;
     let mut row = engine.open(RowSpec {
         conditioning: engine.prepare(prompt)?,
-        objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted },
+        objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted, counted: None },
         space: engine::Space::Pixels,
         cancel: CancelToken::default(),
     })?;

@@ -9,6 +9,7 @@ mod checklist;
 mod defence_result;
 mod defended;
 mod grid;
+mod patched;
 mod request;
 pub mod result;
 mod single;
@@ -23,6 +24,7 @@ pub use aggregate::{AttackSummary, Estimate, SetSummary, Summary};
 pub use checklist::{Check, Verdict};
 pub use defence_result::{DefenceGradient, DefenceResult, Repeated};
 pub use grid::{Attacked, Case, Grid, GridRow, Planned, RowScores, named_container, run_grid};
+pub use patched::PatchResult;
 pub use request::{AttackRequest, Threat};
 pub use single::{Artifact, AttackRun, Control, logits, run_attack, segment};
 

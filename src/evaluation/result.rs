@@ -6,7 +6,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::DefenceResult;
+use super::{DefenceResult, PatchResult};
 use crate::attack::harness::queries::Queries;
 use crate::attack::harness::tracker::At;
 use crate::attack::{AttackSpec, Criterion, Echo, GoalSpec, Protocol, Smallest, StepRecord, Success};
@@ -74,6 +74,11 @@ pub struct AttackResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub smallest: Option<Smallest>,
+    /// How large the patch is and what others do in its place, of a method that covers a part of the image: no score
+    /// counts the pixels under it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub patch: Option<PatchResult>,
     /// What `perturbation.png` shows.
     pub perturbation_picture: PerturbationPicture,
     /// How often the model was asked.

@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 
 use super::any_prompt::AnyPrompt;
 use super::defended::{self, Beside};
+use super::patched::PatchResult;
 use super::request::Fitted;
 use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size};
 use super::{AttackRequest, DefenceResult, RunError};
@@ -61,9 +62,11 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
         Some(mask) => (mask, Reference::Given),
         None => (segment(engine, &image, &request.prompt)?, Reference::CleanPrediction),
     };
+    let patch = request.attack.placement((image.width(), image.height()), region.as_ref())?;
     let setup = Setup {
         goal: answered(engine, &image, goal)?,
-        region,
+        region: patch.clone().or(region),
+        ignored: patch,
         criterion: request.threat.criterion,
         seed: request.seed,
         choices,
@@ -139,6 +142,7 @@ fn objective(problem: &Problem, engine: &Engine) -> Result<Objective, RunError> 
         loss: problem.setup().choices.loss,
         target: aim.mask.resize(input.width, input.height).to_tensor(engine.device())?,
         goal: if aim.towards { engine::Goal::Targeted } else { engine::Goal::Untargeted },
+        counted: problem.counted().cloned(),
     })
 }
 
@@ -210,7 +214,11 @@ impl Measured {
         let (outcome, setup) = (&self.outcome, self.problem.setup());
         let clean = self.scored(&outcome.clean, None)?;
         let adversarial_file = self.scored(&outcome.file.evaluation, Some(outcome.file.at))?;
-        let predictions = Confusion::between(&outcome.file.evaluation.mask, &outcome.clean.mask)?;
+        let counted = |mask: &Mask| match &setup.ignored {
+            None => mask.clone(),
+            Some(ignored) => mask.without(ignored),
+        };
+        let predictions = Confusion::between(&counted(&outcome.file.evaluation.mask), &counted(&outcome.clean.mask))?;
         Ok(AttackResult {
             schema_version: SCHEMA_VERSION,
             model: model.into(),
@@ -241,6 +249,7 @@ impl Measured {
             adversarial_float: self.scored(&outcome.float.evaluation, Some(outcome.float.at))?,
             perturbation: PerturbationScores::between(&setup.image, &outcome.file.image)?,
             smallest: outcome.smallest.clone(),
+            patch: PatchResult::new(&self.problem, outcome),
             perturbation_picture: PerturbationPicture {
                 zero_level: 128,
                 amplified: self.perturbation.factor,
@@ -253,9 +262,13 @@ impl Measured {
     }
 
     fn scored(&self, evaluation: &Evaluation, at: Option<At>) -> Result<Scored, RunError> {
-        let reference = &self.problem.setup().reference;
+        let Setup { reference, ignored, .. } = self.problem.setup();
+        let tolerance = DEFAULT_NSD_TOLERANCE_PX;
         Ok(Scored {
-            scores: MaskScores::between(&evaluation.mask, reference, DEFAULT_NSD_TOLERANCE_PX)?,
+            scores: match ignored {
+                None => MaskScores::between(&evaluation.mask, reference, tolerance)?,
+                Some(ignored) => MaskScores::outside(ignored, (&evaluation.mask, reference), tolerance)?,
+            },
             dsc_to_target: evaluation.target_dsc,
             objective: evaluation.loss,
             at,
@@ -285,6 +298,7 @@ impl Measured {
         notes.extend(request.image.notes.iter().cloned());
         let setup = self.problem.setup();
         notes.extend(setup.goal.notes(self.problem.aim(), &setup.reference));
+        notes.extend(PatchResult::new(&self.problem, &self.outcome).iter().flat_map(PatchResult::notes));
         if let Some((defence, beside)) = &self.beside {
             let measured = (&self.problem, &self.outcome);
             notes.extend(DefenceResult::new(defence, &self.outcome, beside).notes(measured, beside)?);

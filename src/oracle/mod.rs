@@ -9,7 +9,7 @@ pub mod defended;
 
 use candle_core::Tensor;
 
-use crate::loss::{Loss, Progress};
+use crate::loss::{Counted, Loss, Progress};
 
 /// How the answer to a question is measured. What is left at its default is as in the oracle's objective.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +21,8 @@ pub struct Measure {
     /// The mask to compare with, 0 or 1, `[h, w]` at the network's own output size; that of the objective if `None`.
     /// For a question about an image that was moved: its mask has to move along.
     pub target: Option<Tensor>,
+    /// The pixels that count, of the network's output; those of the objective if `None`.
+    pub counted: Option<Counted>,
 }
 
 impl Measure {

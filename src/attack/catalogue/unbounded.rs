@@ -1,8 +1,8 @@
-//! Methods without a budget: what happens to pictures by nature, and edits of the prompt.
+//! Methods without a budget: what happens to pictures by nature, edits of the prompt, and patches.
 
 use super::{Entry, Paper, ThreatModel};
 use crate::attack::schema::Parameters;
-use crate::attack::{Attack, Corruption, Prompt};
+use crate::attack::{Attack, Corruption, Patch, Prompt};
 
 /// The methods, the quicker first.
 pub(super) fn entries() -> Vec<Entry> {
@@ -29,6 +29,14 @@ pub(super) fn entries() -> Vec<Entry> {
             threat_model: ThreatModel::Prompt,
             norms: Prompt::default().norms(),
             steps_cost: "edits of the prompt, and for each further round those of beam texts",
+        },
+        Entry {
+            parameters: Parameters::of::<Patch>("patch"),
+            title: "Patch: some pixels, chosen freely, scored by all the others",
+            paper: Paper { title: "Brown et al.: Adversarial Patch (2017)", arxiv: "1712.09665" },
+            threat_model: ThreatModel::WhiteBox,
+            norms: Patch::default().norms(),
+            steps_cost: "steps + 2; each step asks for samples gradients",
         },
     ]
 }

@@ -1,5 +1,7 @@
 //! What the model says about one image, scored.
 
+use std::borrow::Cow;
+
 use candle_core::Tensor;
 
 use super::problem::Problem;
@@ -23,8 +25,19 @@ pub struct Evaluation {
     pub logits: Tensor,
 }
 
+/// What answers are compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Judges<'a> {
+    /// What the model should have answered.
+    pub reference: &'a Mask,
+    /// The mask to leave or to reach.
+    pub aim: &'a Aim,
+    /// Pixels that do not count.
+    pub ignored: Option<&'a Mask>,
+}
+
 impl Evaluation {
-    /// Scores an answer of the oracle at the size of `reference`, to which `upsampling` leads.
+    /// Scores an answer of the oracle at the size of the reference, to which `upsampling` leads.
     ///
     /// # Errors
     /// [`AttackError::Loss`] for a loss that is not finite.
@@ -32,14 +45,21 @@ impl Evaluation {
         loss: f32,
         logits: &Tensor,
         upsampling: &Resize,
-        (reference, aim): (&Mask, &Aim),
+        Judges { reference, aim, ignored }: Judges,
     ) -> Result<Self, AttackError> {
         if !loss.is_finite() {
             return Err(AttackError::Loss(loss));
         }
         let mask = upsampled_mask(upsampling, logits)?;
-        let target_dsc = if aim.towards { Some(dsc(&mask, &aim.mask)?) } else { None };
-        Ok(Self { loss, dsc: dsc(&mask, reference)?, target_dsc, mask, logits: logits.clone() })
+        let counted = |mask| match ignored {
+            None => Cow::Borrowed(mask),
+            Some(ignored) => Cow::Owned(Mask::without(mask, ignored)),
+        };
+        let seen = counted(&mask);
+        let target_dsc = if aim.towards { Some(dsc(&seen, &counted(&aim.mask))?) } else { None };
+        let dsc = dsc(&seen, &counted(reference))?;
+        drop(seen);
+        Ok(Self { loss, dsc, target_dsc, mask, logits: logits.clone() })
     }
 
     /// What an attacker knows who sees the mask only: the mask in the place of the logits, its Dice loss in that of the

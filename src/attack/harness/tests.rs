@@ -5,6 +5,7 @@ mod defended;
 mod frequency;
 mod guard;
 mod minimal;
+mod patch;
 mod toy;
 mod unbounded;
 mod white_box;

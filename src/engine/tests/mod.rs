@@ -40,7 +40,7 @@ fn spec(engine: &Engine, prompt: &str, loss: Loss) -> RowSpec {
     let target = Tensor::from_vec((0..SIZE * SIZE).map(inside).collect(), (SIZE, SIZE), &Device::Cpu).unwrap();
     RowSpec {
         conditioning: engine.prepare(prompt).unwrap(),
-        objective: Objective { loss, target, goal: Goal::Untargeted },
+        objective: Objective { loss, target, goal: Goal::Untargeted, counted: None },
         space: Space::Pixels,
         cancel: CancelToken::default(),
     }
@@ -147,7 +147,7 @@ fn a_question_may_name_its_loss_its_progress_and_its_mask() -> Result<()> {
             let named = Measure { loss: Some(loss), ..Measure::default() };
             assert_eq!(ask(bce.clone(), &named), ask(Objective { loss, ..bce.clone() }, &Measure::default()), "{loss}");
             let moved = Measure { target: Some(other.clone()), ..named };
-            let there = Objective { loss, target: other.clone(), goal };
+            let there = Objective { loss, target: other.clone(), goal, counted: None };
             assert_eq!(ask(bce.clone(), &moved), ask(there, &Measure::default()), "{loss}");
         }
         let seg = Objective { loss: Loss::SegPgd, ..bce.clone() };

@@ -50,7 +50,7 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
         target_mask: None,
         allowed_region: None,
     };
-    let (mut reference, mut target) = (None, None);
+    let (mut reference, mut target, mut region) = (None, None, None);
     for (role, bytes) in upload.pictures().filter(|(role, _)| *role != Role::Image) {
         let mask = fitting_mask(bytes, (role, &image), &rules.limits)?;
         files.push((role, encode::mask_png(&mask).map_err(|source| refuse(role.pointer(), source))?.into()));
@@ -60,7 +60,10 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
                 inputs.mask = record;
                 reference = Some(mask);
             }
-            Role::AllowedRegion => inputs.allowed_region = record,
+            Role::AllowedRegion => {
+                inputs.allowed_region = record;
+                region = Some(mask);
+            }
             Role::TargetMask => {
                 inputs.target_mask = record;
                 target = Some(mask);
@@ -72,6 +75,7 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
     if let Some(reference) = reference {
         goal.check_against(&reference).map_err(SpecError::from)?;
     }
+    spec.attack.placement((image.width(), image.height()), region.as_ref()).map_err(SpecError::from)?;
     Ok(Ingested { inputs, files })
 }
 

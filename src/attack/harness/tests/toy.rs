@@ -57,7 +57,10 @@ impl<'a> Toy<'a> {
             None => self.problem.aim().mask.to_tensor(x.device()).expect("fits the CPU"),
         };
         let term = Term::new(measure.loss.unwrap_or(self.loss), towards, measure.progress);
-        let loss = term.value(&logits, &target)?;
+        let loss = match measure.counted.as_ref().or(self.problem.counted()) {
+            None => term.value(&logits, &target)?,
+            Some(counted) => counted.value(term, &logits, &target)?,
+        };
         let loss = if towards { loss.neg()? } else { loss };
         let loss = if self.fault == Fault::NanLoss { (loss * f64::NAN)? } else { loss };
         Ok((loss, logits.detach()))

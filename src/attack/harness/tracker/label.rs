@@ -48,6 +48,17 @@ impl Tracker<'_> {
         self.enter(visited, Label { tried: Some(name.into()), ..Label::default() })
     }
 
+    /// Asks for the objective at a point that others are to be compared with and records it under its name; it cannot
+    /// become the result.
+    ///
+    /// # Errors
+    /// Those of the oracle, and a loss that is not finite.
+    pub fn compare(&mut self, name: &str, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
+        let (loss, logits) = oracle.loss(x)?;
+        let visited = self.visited(x, loss, &logits)?;
+        self.note(&visited, Label { tried: Some(name.into()), ..Label::default() })
+    }
+
     /// Records what the model said under an edited prompt; it may become the result if it `counts`.
     ///
     /// # Errors
