@@ -229,6 +229,23 @@ fn goals_and_regions_reach_the_attack() {
 }
 
 #[test]
+fn patches_and_constraints_are_run() {
+    let desk = Desk::new();
+    let place = r#"--parameter placement={"named":{"at":"top_left","share":0.04}}"#;
+    let said = desk.attack(&format!("--image image.png --mask mask.png --method patch --steps 3 {place}"));
+    let result = desk.json("out/result.json");
+    assert_eq!(result["patch"]["pixels"], 18 * 14);
+    assert_eq!(result["steps"][0]["tried"], "grey_patch");
+    assert!(said.contains("which no score counts"), "{said}");
+    assert!(desk.refusal("--image image.png --method patch --epsilon 8").contains("has no budget"));
+
+    desk.attack("--image image.png --mask mask.png --method alma_prox --epsilon 32 --steps 6 --out alma");
+    let result = desk.json("alma/result.json");
+    assert_eq!((&result["queries"]["gradient"], &result["within_budget"]), (&6.into(), &true.into()));
+    assert!(result["smallest"]["curve"].is_array());
+}
+
+#[test]
 fn goals_with_parameters_reach_the_attack() {
     let desk = Desk::new();
     for (flag, wanted) in [

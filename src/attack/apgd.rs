@@ -101,7 +101,7 @@ impl Apgd {
             let last = number + 1 == phases.len();
             loop {
                 log.keep(climb.to_state()?.each_ref());
-                let measure = Measure { loss, progress: Progress::after(log.step(), all), target: None };
+                let measure = Measure { loss, progress: Progress::after(log.step(), all), ..Measure::default() };
                 if last && climb.done == steps {
                     return log.finish_by(&climb.x, &measure, oracle);
                 }

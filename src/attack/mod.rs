@@ -48,7 +48,7 @@ pub use harness::success::{Criterion, Success};
 pub use harness::tracker::{StepRecord, Tracker, Watcher};
 pub use harness::{Outcome, check_bounds, run};
 pub use mi_fgsm::MiFgsm;
-pub use minimal::{Cw, Dag, SmallestEpsilon};
+pub use minimal::{AlmaProx, Cw, Dag, SmallestEpsilon};
 pub use ni_fgsm::NiFgsm;
 pub use padam::Padam;
 pub use patch::{GREY, Named, Patch, Place, Placement, Rectangle};
@@ -186,6 +186,8 @@ pub enum AttackSpec {
     Prompt(Prompt),
     /// Some pixels, chosen freely: [`Patch`].
     Patch(Patch),
+    /// A constraint for each pixel: [`AlmaProx`].
+    AlmaProx(AlmaProx),
 }
 
 impl AttackSpec {
@@ -215,6 +217,7 @@ impl AttackSpec {
             Self::Corruption(corruption) => corruption,
             Self::Prompt(prompt) => prompt,
             Self::Patch(patch) => patch,
+            Self::AlmaProx(alma) => alma,
         }
     }
 
@@ -256,6 +259,7 @@ impl AttackSpec {
             Self::Corruption(_) => "corruption",
             Self::Prompt(_) => "prompt",
             Self::Patch(_) => "patch",
+            Self::AlmaProx(_) => "alma_prox",
         }
     }
 
@@ -300,6 +304,7 @@ impl AttackSpec {
             Self::Corruption(corruption) => corruption.points() as u64,
             Self::Prompt(prompt) => prompt.points() as u64,
             Self::Patch(patch) => patch.points(),
+            Self::AlmaProx(AlmaProx { steps, .. }) => walks(*steps, 1),
         }
     }
 

@@ -10,26 +10,30 @@ use crate::loss::{Counted, LossError, Term};
 use crate::model::{Conditioning, ModelError, Question, SegmentationModel};
 use crate::oracle::OracleError;
 
-/// What logits are measured by: the loss at this step of the attack, its target `[size, size]`, and the pixels that
-/// count if not all do.
-pub(super) struct Against {
-    pub(super) term: Term,
-    pub(super) target: Tensor,
-    pub(super) counted: Option<Counted>,
+/// What logits are measured by.
+pub(super) enum Against {
+    /// The loss at this step of the attack, its target `[size, size]`, and the pixels that count if not all do.
+    Loss { term: Term, target: Tensor, counted: Option<Counted> },
+    /// Their sum with these weights, `[size, size]`.
+    Weights(Tensor),
 }
 
 impl Against {
-    /// The loss of logits `[size, size]`.
+    /// The value of logits `[size, size]`.
     pub(super) fn value(&self, logits: &Tensor) -> candle_core::Result<Tensor> {
-        match &self.counted {
-            None => self.term.value(logits, &self.target),
-            Some(counted) => counted.value(self.term, logits, &self.target),
+        match self {
+            Self::Loss { term, target, counted: None } => term.value(logits, target),
+            Self::Loss { term, target, counted: Some(counted) } => counted.value(*term, logits, target),
+            Self::Weights(weights) => (logits * weights)?.sum_all(),
         }
     }
 
     /// Whether both can be evaluated at once.
     fn joins(&self, other: &Self) -> bool {
-        self.term == other.term && self.counted.is_none() && other.counted.is_none()
+        match (self, other) {
+            (Self::Loss { term, counted: None, .. }, Self::Loss { term: other, counted: None, .. }) => term == other,
+            _ => false,
+        }
     }
 }
 
@@ -126,14 +130,21 @@ fn cotangent(logits: &Tensor, queries: &[Query]) -> Result<(Tensor, Tensor), Mod
     Ok((Tensor::cat(&values, 0)?, Tensor::cat(&slopes, 0)?))
 }
 
-/// The same for rows that join: one, or several of which all pixels count.
+/// The same for rows that join: one, or several that have the same loss and in which all pixels count.
 fn gradient(logits: &Tensor, group: &[&Against]) -> Result<(Tensor, Tensor), LossError> {
-    if let [Against { term, target, counted: Some(counted) }] = group {
-        let (value, slope) = counted.gradient(*term, &logits.get(0)?, target)?;
-        return Ok((value.unsqueeze(0)?, slope.unsqueeze(0)?));
-    }
-    let targets: Vec<&Tensor> = group.iter().map(|against| &against.target).collect();
-    group[0].term.gradient(logits, &Tensor::stack(&targets, 0)?)
+    let (value, slope) = match group {
+        [Against::Loss { term, target, counted: Some(counted) }] => counted.gradient(*term, &logits.get(0)?, target)?,
+        [Against::Weights(weights)] => (group[0].value(&logits.get(0)?)?.detach(), weights.clone()),
+        joined => {
+            let plain = joined.iter().filter_map(|against| match against {
+                Against::Loss { term, target, counted: None } => Some((*term, target.clone())),
+                _ => None,
+            });
+            let (terms, targets): (Vec<Term>, Vec<Tensor>) = plain.unzip();
+            return terms[0].gradient(logits, &Tensor::stack(&targets, 0)?);
+        }
+    };
+    Ok((value.unsqueeze(0)?, slope.unsqueeze(0)?))
 }
 
 /// Whether all values of each row are finite.

@@ -52,6 +52,9 @@ impl Row {
     /// What a question is measured by.
     fn against(&self, measure: &Measure) -> Result<Against, OracleError> {
         let Objective { loss, target, goal, counted } = &self.spec.objective;
+        if let Some(weights) = &measure.weights {
+            return Ok(Against::Weights(fitted(weights, self.seat.0.input(), self.seat.0.device())?));
+        }
         let target = match &measure.target {
             None => target.clone(),
             Some(target) => fitted(target, self.seat.0.input(), self.seat.0.device())?,
@@ -59,7 +62,12 @@ impl Row {
         let term = Term::new(measure.loss.unwrap_or(*loss), *goal == Goal::Targeted, measure.progress);
         let counted = measure.counted.as_ref().or(counted.as_ref());
         let counted = counted.map(|counted| counted.to_device(self.seat.0.device())).transpose()?;
-        Ok(Against { term, target, counted })
+        Ok(Against::Loss { term, target, counted })
+    }
+
+    /// What values and slopes are multiplied with, so that attacks always raise them.
+    fn sign(&self, measure: &Measure) -> f32 {
+        if measure.weights.is_some() { 1. } else { self.spec.objective.goal.sign() }
     }
 
     /// Asks about `x` and waits for the answer.
@@ -102,12 +110,9 @@ impl Row {
     }
 
     /// A gradient with respect to the network's input, as one with respect to `x`.
-    fn pull_back(&mut self, gradient: &Tensor, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn pull_back(&mut self, gradient: &Tensor, x: &Tensor, sign: f32) -> candle_core::Result<Tensor> {
         let (_, height, width) = x.dims3()?;
-        let gradient = match self.spec.objective.goal {
-            Goal::Untargeted => gradient.clone(),
-            Goal::Targeted => gradient.neg()?,
-        };
+        let gradient = if sign < 0. { gradient.neg()? } else { gradient.clone() };
         let gradient = match self.spec.space {
             Space::Pixels => {
                 let input = self.seat.0.input();
@@ -150,19 +155,20 @@ impl Oracle for Row {
         let logits = self.ask(x, None)?.logits;
         let value = against.value(&logits)?.to_scalar::<f32>()?;
         if !value.is_finite() {
-            let loss = against.term.loss();
+            let loss = measure.loss.unwrap_or(self.spec.objective.loss);
             return Err(OracleError::Model(format!("the {loss} loss is {value}: the model's logits are not usable")));
         }
-        Ok((self.spec.objective.goal.sign() * value, logits.to_device(x.device())?))
+        Ok((self.sign(measure) * value, logits.to_device(x.device())?))
     }
 
     fn gradient_by(&mut self, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
         let asked = self.against(measure)?;
         let reply = self.ask(x, Some(asked))?;
         let (value, gradient) = reply.gradient.ok_or_else(|| OracleError::Gradient("missing".into()))?;
+        let sign = self.sign(measure);
         Ok(Answer {
-            loss: self.spec.objective.goal.sign() * value,
-            gradient: self.pull_back(&gradient, x)?,
+            loss: sign * value,
+            gradient: self.pull_back(&gradient, x, sign)?,
             logits: reply.logits.to_device(x.device())?,
         })
     }

@@ -23,6 +23,9 @@ pub struct Measure {
     pub target: Option<Tensor>,
     /// The pixels that count, of the network's output; those of the objective if `None`.
     pub counted: Option<Counted>,
+    /// Weights of the logits, `[h, w]` at the network's own output size: their weighted sum, as it is, takes the place
+    /// of the objective. For a method that has a loss of its own and has seen the logits.
+    pub weights: Option<Tensor>,
 }
 
 impl Measure {

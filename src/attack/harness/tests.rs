@@ -260,7 +260,7 @@ fn goals_made_of_the_reference_come_nearer_to_their_target() {
         let request = Setup { goal: goal.clone(), ..setup(16, 12, budget(Norm::Linf, 20., Unit::Pixel255)) };
         let outcome = attack(&pgd(), request.clone()).unwrap();
         let [before, after] = [&outcome.clean, &outcome.file.evaluation].map(|found| found.target_dsc.unwrap());
-        assert!(after > before + 0.05, "{goal:?}: {before} to {after}");
+        assert!(after > before + 0.02, "{goal:?}: {before} to {after}");
         let Criterion::DscToTargetAtLeast(wanted) = outcome.success.criterion else { panic!("{goal:?} has a target") };
         assert!((wanted - f64::midpoint(before, 1.)).abs() < 1e-9 && !outcome.success.met_by_clean_image);
         let nothing = Setup { reference: Mask::from_fn(16, 12, |_, _| false), ..request };

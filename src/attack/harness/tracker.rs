@@ -268,6 +268,14 @@ impl<'a> Tracker<'a> {
         self.met
     }
 
+    /// Whether a point with this answer meets the criterion of success, before it is recorded.
+    ///
+    /// # Errors
+    /// A loss that is not finite.
+    pub fn would_meet(&self, loss: f32, logits: &Tensor) -> Result<bool, AttackError> {
+        Ok(self.preference.meets(&self.problem.score(loss, logits)?))
+    }
+
     /// Whether the best point of this restart meets the criterion of success; for an attack that seeks the nearest
     /// point, whether any does.
     pub fn has_met(&self) -> bool {

@@ -65,6 +65,7 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         Some("boundary") => fit(parameters, ATTACK).map(AttackSpec::Boundary),
         Some("dct") => fit(parameters, ATTACK).map(AttackSpec::Dct),
         Some("corruption") => fit(parameters, ATTACK).map(AttackSpec::Corruption),
+        Some("alma_prox") => fit(parameters, ATTACK).map(AttackSpec::AlmaProx),
         Some("patch") => fit(parameters, ATTACK).map(AttackSpec::Patch),
         Some("prompt") => fit(parameters, ATTACK).map(AttackSpec::Prompt),
         _ => Err(SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", ")))),

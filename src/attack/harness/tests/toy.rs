@@ -56,6 +56,9 @@ impl<'a> Toy<'a> {
             Some(target) => target.clone(),
             None => self.problem.aim().mask.to_tensor(x.device()).expect("fits the CPU"),
         };
+        if let Some(weights) = &measure.weights {
+            return Ok(((&logits * weights)?.sum_all()?, logits.detach()));
+        }
         let term = Term::new(measure.loss.unwrap_or(self.loss), towards, measure.progress);
         let loss = match measure.counted.as_ref().or(self.problem.counted()) {
             None => term.value(&logits, &target)?,
