@@ -24,6 +24,7 @@ mod pgd;
 mod prompt;
 pub mod protocol;
 mod schema;
+mod seg_certify;
 mod steps;
 mod strongest;
 mod ti_fgsm;
@@ -55,7 +56,8 @@ pub use patch::{GREY, Named, Patch, Place, Placement, Rectangle};
 pub use pgd::Pgd;
 pub use prompt::Prompt;
 pub use protocol::{Choices, Protocol};
-pub use strongest::Strongest;
+pub use seg_certify::SegCertify;
+pub use strongest::{Member, MemberMethod, Strongest};
 pub use ti_fgsm::TiFgsm;
 
 use crate::imaging::{ImagingError, Mask};
@@ -188,6 +190,8 @@ pub enum AttackSpec {
     Patch(Patch),
     /// A constraint for each pixel: [`AlmaProx`].
     AlmaProx(AlmaProx),
+    /// What no attack can do: [`SegCertify`].
+    SegCertify(SegCertify),
 }
 
 impl AttackSpec {
@@ -218,6 +222,7 @@ impl AttackSpec {
             Self::Prompt(prompt) => prompt,
             Self::Patch(patch) => patch,
             Self::AlmaProx(alma) => alma,
+            Self::SegCertify(certify) => certify,
         }
     }
 
@@ -260,6 +265,7 @@ impl AttackSpec {
             Self::Prompt(_) => "prompt",
             Self::Patch(_) => "patch",
             Self::AlmaProx(_) => "alma_prox",
+            Self::SegCertify(_) => "seg_certify",
         }
     }
 
@@ -305,6 +311,7 @@ impl AttackSpec {
             Self::Prompt(prompt) => prompt.points() as u64,
             Self::Patch(patch) => patch.points(),
             Self::AlmaProx(AlmaProx { steps, .. }) => walks(*steps, 1),
+            Self::SegCertify(certify) => certify.points(),
         }
     }
 

@@ -6,10 +6,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DefenceResult, PatchResult};
+use super::{DefenceResult, PatchResult, Transfer};
 use crate::attack::harness::queries::Queries;
 use crate::attack::harness::tracker::At;
 use crate::attack::{AttackSpec, Criterion, Echo, GoalSpec, Protocol, Smallest, StepRecord, Success};
+use crate::certify::CertificateScores;
 use crate::loss::Loss;
 use crate::metric::{Deltas, MaskScores, PerturbationScores};
 use crate::oracle::defended::Defence;
@@ -70,6 +71,10 @@ pub struct AttackResult {
     pub deltas: Deltas,
     /// How far the decoded file is from the clean image.
     pub perturbation: PerturbationScores,
+    /// What the file does to other models that the attack never asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub transfer: Vec<Transfer>,
     /// How large the perturbation had to be, of a method that looks for the smallest one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -79,6 +84,10 @@ pub struct AttackResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub patch: Option<PatchResult>,
+    /// What no attack can do to the model behind normal noise, of a method that certifies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub certificate: Option<CertificateScores>,
     /// What `perturbation.png` shows.
     pub perturbation_picture: PerturbationPicture,
     /// How often the model was asked.

@@ -13,11 +13,12 @@ use super::{AttackRequest, DefenceResult, RunError};
 use crate::attack::harness::saved::Saved;
 use crate::attack::harness::tracker::At;
 use crate::attack::{AttackError, Evaluation, Goal, Norm, Outcome, Problem, Setup, Swap, Watcher, protocol, run};
+use crate::certify::Certificate;
 use crate::engine::{self, CancelToken, Engine, EngineError, Objective, RowSpec};
 use crate::imaging::overlay::{self, Overlay};
 use crate::imaging::perturbation::{self, Perturbation};
 use crate::imaging::{Image, ImagingError, Mask, encode};
-use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, Deltas, MaskScores, PerturbationScores};
+use crate::metric::{Deltas, PerturbationScores};
 use crate::model::{ModelError, Resize, upsample, upsampled_mask};
 use crate::oracle::OracleError;
 use crate::oracle::defended::Defence;
@@ -37,7 +38,7 @@ pub struct AttackRun {
     pub result: AttackResult,
     /// Wall-clock time.
     pub duration: Duration,
-    measured: Measured,
+    pub(super) measured: Measured,
 }
 
 /// A file in memory.
@@ -149,7 +150,7 @@ fn objective(problem: &Problem, engine: &Engine) -> Result<Objective, RunError> 
 impl AttackRun {
     /// The files: the adversarial image in the very bytes that were scored, the amplified perturbation,
     /// the two predictions, the overlay and `result.json`; for a defended model also the image of the attack that did
-    /// not know the defence. Equal requests give equal bytes.
+    /// not know the defence, and of a certificate the smoothed mask and the pixels without one. Equal requests give equal bytes.
     ///
     /// # Errors
     /// [`ImagingError`] if a picture cannot be encoded.
@@ -177,6 +178,10 @@ impl AttackRun {
             artifact("overlay.png", encode::png(&overlay)?),
             artifact("result.json", result),
         ];
+        if let Some(Certificate { mask, abstained, .. }) = &outcome.certificate {
+            files.push(artifact("mask_smoothed.png", encode::mask_png(mask)?));
+            files.push(artifact("abstained.png", encode::mask_png(abstained)?));
+        }
         if let Some((_, beside)) = &self.measured.beside {
             let Saved { container, bytes, .. } = &beside.oblivious_file;
             files.push(artifact(&format!("oblivious.{}", container.extension()), bytes.clone()));
@@ -187,7 +192,7 @@ impl AttackRun {
 
 /// An outcome and what it answers.
 #[derive(Debug, Clone)]
-struct Measured {
+pub(super) struct Measured {
     problem: Problem,
     outcome: Outcome,
     /// The defence, and what was measured beside the attack on the defended model.
@@ -197,6 +202,11 @@ struct Measured {
 }
 
 impl Measured {
+    /// What was attacked, and what came of it.
+    pub(super) fn problem_and_outcome(&self) -> (&Problem, &Outcome) {
+        (&self.problem, &self.outcome)
+    }
+
     fn new(
         problem: Problem,
         (outcome, beside): (Outcome, Option<(Defence, Beside)>),
@@ -214,11 +224,7 @@ impl Measured {
         let (outcome, setup) = (&self.outcome, self.problem.setup());
         let clean = self.scored(&outcome.clean, None)?;
         let adversarial_file = self.scored(&outcome.file.evaluation, Some(outcome.file.at))?;
-        let counted = |mask: &Mask| match &setup.ignored {
-            None => mask.clone(),
-            Some(ignored) => mask.without(ignored),
-        };
-        let predictions = Confusion::between(&counted(&outcome.file.evaluation.mask), &counted(&outcome.clean.mask))?;
+        let predictions = self.problem.confusion(&outcome.file.evaluation.mask, &outcome.clean.mask)?;
         Ok(AttackResult {
             schema_version: SCHEMA_VERSION,
             model: model.into(),
@@ -243,6 +249,7 @@ impl Measured {
             prompt_sensitivity: outcome.prompt_sensitivity(),
             defence: self.beside.as_ref().map(|(defence, beside)| DefenceResult::new(defence, outcome, beside)),
             deltas: Deltas::between(&clean.scores, &adversarial_file.scores, &predictions),
+            transfer: vec![],
             clean,
             clean_reencoded: outcome.clean_reread.as_ref().map(|e| self.scored(e, None)).transpose()?,
             adversarial_file,
@@ -250,6 +257,7 @@ impl Measured {
             perturbation: PerturbationScores::between(&setup.image, &outcome.file.image)?,
             smallest: outcome.smallest.clone(),
             patch: PatchResult::new(&self.problem, outcome),
+            certificate: outcome.certificate.as_ref().map(|found| found.scores(&setup.reference)).transpose()?,
             perturbation_picture: PerturbationPicture {
                 zero_level: 128,
                 amplified: self.perturbation.factor,
@@ -262,13 +270,8 @@ impl Measured {
     }
 
     fn scored(&self, evaluation: &Evaluation, at: Option<At>) -> Result<Scored, RunError> {
-        let Setup { reference, ignored, .. } = self.problem.setup();
-        let tolerance = DEFAULT_NSD_TOLERANCE_PX;
         Ok(Scored {
-            scores: match ignored {
-                None => MaskScores::between(&evaluation.mask, reference, tolerance)?,
-                Some(ignored) => MaskScores::outside(ignored, (&evaluation.mask, reference), tolerance)?,
-            },
+            scores: self.problem.mask_scores(&evaluation.mask, &self.problem.setup().reference)?,
             dsc_to_target: evaluation.target_dsc,
             objective: evaluation.loss,
             at,

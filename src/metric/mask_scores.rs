@@ -5,7 +5,6 @@ use utoipa::ToSchema;
 
 use super::{
     ClinicalScores, Confusion, MetricError, OverlapScores, Reasons, SurfaceDistances, SurfaceScores, Undefined,
-    same_mask_size,
 };
 use crate::imaging::Mask;
 
@@ -47,12 +46,9 @@ impl MaskScores {
         (prediction, reference): (&Mask, &Mask),
         nsd_tolerance_px: f64,
     ) -> Result<Self, MetricError> {
-        same_mask_size(prediction, ignored)?;
-        same_mask_size(reference, ignored)?;
-        let (prediction, reference) = (prediction.without(ignored), reference.without(ignored));
-        let mut confusion = Confusion::between(&prediction, &reference)?;
-        confusion.true_negative -= ignored.area() as u64;
-        Self::of(confusion, (&prediction, &reference), nsd_tolerance_px)
+        let confusion = Confusion::outside(ignored, (prediction, reference))?;
+        let masks = (&prediction.without(ignored), &reference.without(ignored));
+        Self::of(confusion, masks, nsd_tolerance_px)
     }
 
     fn of(

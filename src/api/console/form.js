@@ -65,6 +65,12 @@ export async function loadForm() {
       element("option", { value: model.id, selected: model.default, disabled: model.ready === false }, model.id),
     ),
   );
+  byId("transfer").size = Math.min(models.length, 4);
+  byId("transfer-field").hidden = models.length < 2;
+  options(
+    "transfer",
+    models.map((model) => element("option", { value: model.id }, model.id)),
+  );
   options(
     "method",
     methods.map((method) =>
@@ -139,6 +145,7 @@ function read() {
   const missing = (pointer, detail) => errors.push({ pointer, detail });
   const bounded = !byId("budget").hidden;
   const epsilon = { value: Number(chosen("epsilon")), unit: chosen("unit") };
+  const others = [...byId("transfer").selectedOptions].map((option) => option.value);
   const spec = {
     prompt: chosen("prompt").trim(),
     attack: { method: chosen("method"), ...values },
@@ -147,6 +154,7 @@ function read() {
     protocol: chosen("protocol"),
     seed: Number(chosen("seed")),
     ...(chosen("model") && { model: chosen("model") }),
+    ...(others.length && { transfer_to: others }),
     ...(chosen("loss") && { loss: chosen("loss") }),
     ...(chosen("defence") && { defence: { kind: chosen("defence") } }),
   };

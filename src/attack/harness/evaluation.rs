@@ -1,7 +1,5 @@
 //! What the model says about one image, scored.
 
-use std::borrow::Cow;
-
 use candle_core::Tensor;
 
 use super::problem::Problem;
@@ -51,14 +49,14 @@ impl Evaluation {
             return Err(AttackError::Loss(loss));
         }
         let mask = upsampled_mask(upsampling, logits)?;
-        let counted = |mask| match ignored {
-            None => Cow::Borrowed(mask),
-            Some(ignored) => Cow::Owned(Mask::without(mask, ignored)),
+        let dsc = |other: &Mask| -> Result<f64, MetricError> {
+            Ok(match ignored {
+                None => Confusion::between(&mask, other)?.dsc(),
+                Some(ignored) => Confusion::outside(ignored, (&mask, other))?.dsc(),
+            })
         };
-        let seen = counted(&mask);
-        let target_dsc = if aim.towards { Some(dsc(&seen, &counted(&aim.mask))?) } else { None };
-        let dsc = dsc(&seen, &counted(reference))?;
-        drop(seen);
+        let target_dsc = if aim.towards { Some(dsc(&aim.mask)?) } else { None };
+        let dsc = dsc(reference)?;
         Ok(Self { loss, dsc, target_dsc, mask, logits: logits.clone() })
     }
 
@@ -96,8 +94,4 @@ impl Evaluation {
     fn harm(&self) -> f64 {
         self.target_dsc.unwrap_or(-self.dsc)
     }
-}
-
-fn dsc(mask: &Mask, reference: &Mask) -> Result<f64, MetricError> {
-    Ok(Confusion::between(mask, reference)?.dsc())
 }

@@ -29,13 +29,14 @@ mod visited;
 use std::cell::Cell;
 
 use super::{AttackError, AttackSpec, Budget, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
+use crate::certify::Certificate;
 use crate::oracle::{Oracle, OracleError};
 use crate::prompt::{PromptSensitivity, Tried};
 use preference::{Preference, Seeks};
 use queries::{Counting, Queries};
 use saved::{Saved, round_trip};
 use smallest::Smallest;
-use tracker::{TriedPrompt, Visited, Watcher};
+use tracker::{Noted, TriedPrompt, Visited, Watcher};
 
 /// The result of an attack on one image.
 #[derive(Debug, Clone)]
@@ -66,6 +67,8 @@ pub struct Outcome {
     pub success: Success,
     /// What the criterion needed, of an attack that seeks the smallest perturbation.
     pub smallest: Option<Smallest>,
+    /// What is certain, of a method that certifies.
+    pub certificate: Option<Certificate>,
 }
 
 /// Runs an attack on a problem and measures what comes of it.
@@ -94,19 +97,26 @@ pub fn run(
 
     let preference = Preference::new(attack.seeks(), problem, &clean);
     let mut log = Tracker::new((problem, preference.clone()), watcher, &queries)?;
-    for restart in log.restart()..attack.restarts() {
-        log.begin(restart);
+    let mut restarts = log.restart();
+    while restarts < attack.restarts() {
+        if attack.seeks() == Seeks::Strongest && log.is_total() {
+            log.remark(format!("the mask cannot get worse: {restarts} of {} restarts were enough", attack.restarts()));
+            break;
+        }
+        log.begin(restarts);
+        restarts += 1;
         let ended = attack.run(problem, oracle, &mut log);
         if matches!(ended, Err(AttackError::Oracle(OracleError::Cancelled))) {
             log.leave();
         }
         ended?;
     }
-    let (records, best, file, remarks) = log.into_parts().ok_or_else(|| AttackError::Parameter {
-        name: "method",
-        value: spec.method().into(),
-        rule: "it has to finish at least one point",
-    })?;
+    let Noted { records, best, file, remarks, certificate } =
+        log.into_parts().ok_or_else(|| AttackError::Parameter {
+            name: "method",
+            value: spec.method().into(),
+            rule: "it has to finish at least one point",
+        })?;
 
     let smallest = match attack.seeks() {
         Seeks::Strongest => None,
@@ -121,10 +131,11 @@ pub fn run(
         file,
         budget: setup.budget.map(|budget| budget.echo(&setup.preprocess.std)),
         records,
-        restarts: attack.restarts(),
+        restarts,
         queries: queries.get(),
         notes: attack.notes(problem),
         smallest,
+        certificate,
     };
     outcome.notes.extend(notes::on(problem, &outcome)?);
     outcome.notes.extend(remarks);

@@ -12,6 +12,7 @@ use crate::attack::protocol::{Choices, Clamp, Protocol, Resolution, SaveAs, Spac
 use crate::attack::{Aim, AttackError, Goal};
 use crate::imaging::{Container, Image, Mask};
 use crate::loss::{Counted, Loss};
+use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, MaskScores, MetricError};
 use crate::model::{Preprocess, Resize};
 use crate::oracle::Oracle;
 
@@ -269,6 +270,20 @@ impl Problem {
         self.score(loss, &logits)
     }
 
+    /// A difference of two images in units of full scale, in the space of the attack.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn scaled(&self, difference: &Tensor) -> Result<Tensor, AttackError> {
+        match self.setup.choices.space {
+            Space::Pixel => Ok(difference.clone()),
+            Space::Normalised => {
+                let std = Tensor::new(&self.setup.preprocess.std, difference.device())?.reshape((3, 1, 1))?;
+                Ok(difference.broadcast_div(&std)?)
+            }
+        }
+    }
+
     /// A mask of the image's size as the target of a question, `[h, w]` at the network's output size.
     ///
     /// # Errors
@@ -320,6 +335,29 @@ impl Problem {
     /// Logits of another rank.
     pub fn decide(&self, logits: &Tensor) -> Result<Evaluation, AttackError> {
         self.score(0., logits)?.by_mask()
+    }
+
+    /// Pixel counts of a mask against another, where pixels count.
+    ///
+    /// # Errors
+    /// Masks of another size than the image.
+    pub fn confusion(&self, prediction: &Mask, reference: &Mask) -> Result<Confusion, MetricError> {
+        match &self.setup.ignored {
+            None => Confusion::between(prediction, reference),
+            Some(ignored) => Confusion::outside(ignored, (prediction, reference)),
+        }
+    }
+
+    /// Every score of a mask against another, where pixels count.
+    ///
+    /// # Errors
+    /// Masks of another size than the image.
+    pub fn mask_scores(&self, prediction: &Mask, reference: &Mask) -> Result<MaskScores, MetricError> {
+        let tolerance = DEFAULT_NSD_TOLERANCE_PX;
+        match &self.setup.ignored {
+            None => MaskScores::between(prediction, reference, tolerance),
+            Some(ignored) => MaskScores::outside(ignored, (prediction, reference), tolerance),
+        }
     }
 
     /// Scores an answer of the oracle.

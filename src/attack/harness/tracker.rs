@@ -3,6 +3,7 @@
 mod ask;
 mod finish;
 mod label;
+mod role;
 
 use std::cell::Cell;
 
@@ -19,9 +20,11 @@ use super::queries::Queries;
 use super::saved::Saved;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
+use crate::certify::Certificate;
 use crate::oracle::{Answer, OracleError};
 use label::Label;
 pub use label::TriedPrompt;
+pub use role::Role;
 
 /// One visited point, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -42,7 +45,8 @@ pub struct StepRecord {
     pub budget_used: Option<f64>,
     /// The share of entries within the region whose gradient is exactly 0, if a gradient was asked for.
     pub zero_gradient_share: Option<f64>,
-    /// What was tried here, by a method that tries things that have names: a kind of corruption.
+    /// What was tried here, by a method that tries things that have names: a kind of corruption, a member of an
+    /// ensemble.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub tried: Option<String>,
@@ -72,6 +76,20 @@ pub struct Visited {
     pub prompt: Option<String>,
     /// What the model said.
     pub evaluation: Evaluation,
+}
+
+/// What an attack leaves behind.
+pub struct Noted {
+    /// Every visited point.
+    pub records: Vec<StepRecord>,
+    /// The best point.
+    pub best: Visited,
+    /// The best file.
+    pub file: Saved,
+    /// What the method wants the reader to know.
+    pub remarks: Vec<String>,
+    /// What is certain, if the method found that out.
+    pub certificate: Option<Certificate>,
 }
 
 /// Who follows an attack from outside. A closure that takes records is told about every step and keeps nothing.
@@ -122,6 +140,10 @@ pub struct Tracker<'a> {
     resumed: Option<Vec<Tensor>>,
     /// What the method wants the reader to know.
     remarks: Vec<String>,
+    /// Which member of an ensemble this restart belongs to.
+    role: Option<Role>,
+    /// What is certain, if the method found that out.
+    certificate: Option<Certificate>,
 }
 
 impl<'a> Tracker<'a> {
@@ -150,6 +172,8 @@ impl<'a> Tracker<'a> {
             asked: Queries::default(),
             resumed: None,
             remarks: vec![],
+            role: None,
+            certificate: None,
         };
         if let Some(checkpoint) = resumes {
             new.go_on(checkpoint)?;
@@ -183,6 +207,7 @@ impl<'a> Tracker<'a> {
             self.now = At { restart, step: 0 };
             self.round = None;
         }
+        self.role = None;
         self.state.clear();
     }
 
@@ -238,11 +263,6 @@ impl<'a> Tracker<'a> {
         let (records, remarks) = (self.records.clone(), self.remarks.clone());
         let numbers = Numbers { now: self.now, records, queries: self.asked, remarks };
         self.watcher.keep(Checkpoint { numbers, kept, state: self.state.clone() });
-    }
-
-    /// The current restart, from 0.
-    pub fn restart(&self) -> usize {
-        self.now.restart
     }
 
     /// Records a point on the way and the oracle's answer to it.
@@ -334,7 +354,7 @@ impl<'a> Tracker<'a> {
             target_dsc: evaluation.target_dsc,
             budget_used: radius.is_finite().then(|| if radius > 0. { distance / radius } else { 0. }),
             zero_gradient_share,
-            tried: label.tried,
+            tried: label.tried.or_else(|| self.role.as_ref().map(|role| role.name.clone())),
             prompt: label.prompt,
         };
         self.met = self.preference.meets(evaluation);
@@ -345,9 +365,10 @@ impl<'a> Tracker<'a> {
         Ok(())
     }
 
-    /// The records, the best point and the best file, and the method's remarks; `None` if no restart was finished.
-    pub fn into_parts(self) -> Option<(Vec<StepRecord>, Visited, Saved, Vec<String>)> {
-        Some((self.records, self.best?, self.file?, self.remarks))
+    /// Everything that was noted; `None` if no restart was finished.
+    pub fn into_parts(self) -> Option<Noted> {
+        let Self { records, remarks, certificate, .. } = self;
+        Some(Noted { records, best: self.best?, file: self.file?, remarks, certificate })
     }
 }
 

@@ -1,12 +1,13 @@
 //! Whether a spec makes sense by itself.
 
 use super::{JobSpec, SpecError};
-use crate::attack::{AttackError, Norm, Unit, check_bounds};
+use crate::attack::{AttackError, AttackSpec, Norm, Unit, check_bounds};
 
 /// Most points that the attack of one job may visit: a job that runs for days would outlive every deploy.
 pub const MOST_POINTS: u64 = 10_000;
 
 const MOST_PROMPT_CHARACTERS: usize = 1000;
+const MOST_TRANSFERS: usize = 8;
 const MOST_PRIORITY: i32 = 9;
 const MOST_LABELS: usize = 16;
 const MOST_KEY_CHARACTERS: usize = 64;
@@ -20,6 +21,7 @@ pub(super) fn spec(spec: &JobSpec) -> Result<(), SpecError> {
     if let Some(criterion) = spec.success {
         criterion.check(spec.goal.is_targeted()).map_err(|error| SpecError::new("/spec/success", error))?;
     }
+    transfer(spec)?;
     if spec.priority.abs() > MOST_PRIORITY {
         let detail = format!("the priority is {}: use -{MOST_PRIORITY} to {MOST_PRIORITY}", spec.priority);
         return Err(SpecError::new("/spec/priority", detail));
@@ -54,6 +56,10 @@ fn attack(spec: &JobSpec) -> Result<(), SpecError> {
     spec.protocol.check(&spec.attack).map_err(blame)?;
     spec.protocol.choices_with(spec.loss).map_err(blame)?;
     if let Some(defence) = &spec.defence {
+        if matches!(spec.attack, AttackSpec::SegCertify(_)) {
+            let detail = "seg_certify puts its own noise before the model: leave the defence out";
+            return Err(SpecError::new("/spec/defence", detail));
+        }
         let checked = defence.transformation().check();
         checked.map_err(|error| SpecError::new(format!("/spec/defence/{}", error.parameter), error))?;
     }
@@ -79,6 +85,21 @@ fn budget(spec: &JobSpec) -> Result<(), SpecError> {
             budget.check(1, &[1.; 3]).map_err(|error| SpecError::new("/spec/budget/epsilon", error))
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+fn transfer(spec: &JobSpec) -> Result<(), SpecError> {
+    let names = &spec.transfer_to;
+    if names.len() > MOST_TRANSFERS {
+        let detail = format!("there are {} models: use at most {MOST_TRANSFERS}", names.len());
+        return Err(SpecError::new("/spec/transfer_to", detail));
+    }
+    match (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
+        Some(twice) => {
+            let detail = format!("{:?} stands there twice: name each model once", names[twice]);
+            Err(SpecError::new(format!("/spec/transfer_to/{twice}"), detail))
+        }
+        None => Ok(()),
     }
 }
 

@@ -67,6 +67,7 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         Some("corruption") => fit(parameters, ATTACK).map(AttackSpec::Corruption),
         Some("alma_prox") => fit(parameters, ATTACK).map(AttackSpec::AlmaProx),
         Some("patch") => fit(parameters, ATTACK).map(AttackSpec::Patch),
+        Some("seg_certify") => fit(parameters, ATTACK).map(AttackSpec::SegCertify),
         Some("prompt") => fit(parameters, ATTACK).map(AttackSpec::Prompt),
         _ => Err(SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", ")))),
     }

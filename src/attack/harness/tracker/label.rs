@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Tracker, Visited};
 use crate::attack::{AttackError, Evaluation};
+use crate::certify::Certificate;
 use crate::oracle::Oracle;
 use crate::prompt::Family;
 
@@ -42,10 +43,11 @@ impl Tracker<'_> {
     ///
     /// # Errors
     /// Those of the oracle, and a loss that is not finite.
-    pub fn try_out(&mut self, name: &str, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
+    pub fn try_out(&mut self, name: &str, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
         let (loss, logits) = oracle.loss(x)?;
         let visited = self.visited(x, loss, &logits)?;
-        self.enter(visited, Label { tried: Some(name.into()), ..Label::default() })
+        self.enter(visited.clone(), Label { tried: Some(name.into()), ..Label::default() })?;
+        Ok(visited)
     }
 
     /// Asks for the objective at a point that others are to be compared with and records it under its name; it cannot
@@ -85,6 +87,11 @@ impl Tracker<'_> {
             Some(best) => self.settle(best, oracle),
             None => Ok(()),
         }
+    }
+
+    /// Notes what was found to be certain.
+    pub fn certify(&mut self, certificate: Certificate) {
+        self.certificate = Some(certificate);
     }
 
     /// Adds what the reader should know before trusting the numbers; once is enough.
