@@ -50,6 +50,7 @@ export function findings(job, onError) {
     ["Budget", budget(request.budget)],
     ...(result.defence === undefined ? [] : [["Defence", defence(result.defence)]]),
     ...(result.adversarial_prompt === undefined ? [] : [["Adversarial prompt", `“${result.adversarial_prompt}”`]]),
+    ...(result.patch ? [["Patch", patch(result.patch)]] : []),
     ...(result.transfer ?? []).map((other) => [`Shown to ${other.model}`, transfer(other)]),
     ...(result.certificate ? [["Certificate", certificate(result.certificate)]] : []),
     ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${goalWords(request.goal)}, seed ${request.seed}`],
@@ -77,6 +78,11 @@ export function findings(job, onError) {
 
 function budget(given) {
   return given ? `${inAllUnits(given)}, ${given.norm === "linf" ? "L∞" : "L2"}` : "none: the method decides";
+}
+
+function patch({ pixels, share_of_image: share, grey_dsc: grey, noise_dsc: noise, dsc }) {
+  const scores = `DSC outside ${dsc.toFixed(2)}, with grey in its place ${grey.toFixed(2)}, with noise ${noise.toFixed(2)}`;
+  return `${pixels} px, ${(100 * share).toFixed(1)} % of the image; ${scores}`;
 }
 
 function defence({ defence: { kind }, adaptive_dsc: adaptive, oblivious_dsc: oblivious }) {
