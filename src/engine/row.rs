@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor, bail};
 use super::batch::{Against, Query, Reply};
 use super::thread::Command;
 use super::{CancelToken, Goal, Objective, Seat};
-use crate::loss::Term;
+use crate::loss::{Counted, Term};
 use crate::model::{Conditioning, Preprocess, Resize};
 use crate::oracle::{Answer, Measure, Oracle, OracleError};
 
@@ -62,6 +62,11 @@ impl Row {
         let term = Term::new(measure.loss.unwrap_or(*loss), *goal == Goal::Targeted, measure.progress);
         let counted = measure.counted.as_ref().or(counted.as_ref());
         let counted = counted.map(|counted| counted.to_device(self.seat.0.device())).transpose()?;
+        let (input, size) = (self.seat.0.input(), counted.as_ref().map(Counted::size).transpose()?);
+        if let Some(size) = size.filter(|size| *size != (input.height, input.width)) {
+            let text = format!("the pixels that count are those of {size:?}: resize them to the network's size");
+            return Err(OracleError::Model(text));
+        }
         Ok(Against::Loss { term, target, counted })
     }
 
