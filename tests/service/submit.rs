@@ -158,7 +158,7 @@ async fn the_answer_can_be_wanted_elsewhere_larger_or_of_another_structure() -> 
         json!({"shift": {"dx_px": 12, "dy_px": -4}}),
         json!({"grow": {"percent": 20.0}}),
         json!({"shrink": {"percent": 50.0}}),
-        json!({"swap": {"prompt": "left lung"}}),
+        json!({"swap": {"prompt": "lung fields"}}),
     ] {
         let asked = Submission::pgd(2).with("/goal", goal.clone()).picture("mask", reference.clone());
         let ended = client.succeed(&asked).await?;
