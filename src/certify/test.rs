@@ -89,7 +89,7 @@ mod tests {
             // half of the pixels agree exactly as often as the hypothesis says, the others nearly always
             let counts: Vec<u64> = (0..pixels)
                 .map(|pixel| if pixel < pixels / 2 { tau as f32 } else { 0.995 })
-                .map(|probability| (0..samples).filter(|_| draws.uniform(0., 1.) < probability).count() as u64)
+                .map(|probability| (0..samples).filter(|_| draws.chance(probability)).count() as u64)
                 .collect();
             let certified = holm(&counts, &p_values, alpha);
             wrong += usize::from(certified[..pixels / 2].contains(&true));
