@@ -14,6 +14,8 @@ mod diversity;
 mod fgsm;
 mod goal;
 pub mod harness;
+mod hot_flip;
+mod joint;
 mod mi_fgsm;
 mod minimal;
 mod momentum;
@@ -21,6 +23,7 @@ mod ni_fgsm;
 mod padam;
 mod pgd;
 mod prompt;
+mod prompt_embedding;
 pub mod protocol;
 mod schema;
 mod steps;
@@ -46,12 +49,15 @@ pub use harness::smallest::Smallest;
 pub use harness::success::{Criterion, Success};
 pub use harness::tracker::{StepRecord, Tracker, Watcher};
 pub use harness::{Outcome, check_bounds, run};
+pub use hot_flip::HotFlip;
+pub use joint::Joint;
 pub use mi_fgsm::MiFgsm;
 pub use minimal::{Cw, Dag, SmallestEpsilon};
 pub use ni_fgsm::NiFgsm;
 pub use padam::Padam;
 pub use pgd::Pgd;
 pub use prompt::Prompt;
+pub use prompt_embedding::PromptEmbedding;
 pub use protocol::{Choices, Protocol};
 pub use strongest::Strongest;
 pub use ti_fgsm::TiFgsm;
@@ -182,6 +188,12 @@ pub enum AttackSpec {
     Corruption(Corruption),
     /// The image as it is, the text changed: [`Prompt`].
     Prompt(Prompt),
+    /// Tokens replaced by gradient: [`HotFlip`].
+    HotFlip(HotFlip),
+    /// The image as it is, the prompt's embedding moved: [`PromptEmbedding`].
+    PromptEmbedding(PromptEmbedding),
+    /// Image and text in turns: [`Joint`].
+    Joint(Joint),
 }
 
 impl AttackSpec {
@@ -210,6 +222,9 @@ impl AttackSpec {
             Self::Boundary(boundary) => boundary,
             Self::Corruption(corruption) => corruption,
             Self::Prompt(prompt) => prompt,
+            Self::HotFlip(flip) => flip,
+            Self::PromptEmbedding(embedding) => embedding,
+            Self::Joint(joint) => joint,
         }
     }
 
@@ -238,6 +253,9 @@ impl AttackSpec {
             Self::Boundary(_) => "boundary",
             Self::Corruption(_) => "corruption",
             Self::Prompt(_) => "prompt",
+            Self::HotFlip(_) => "hot_flip",
+            Self::PromptEmbedding(_) => "prompt_embedding",
+            Self::Joint(_) => "joint",
         }
     }
 
@@ -281,6 +299,9 @@ impl AttackSpec {
             Self::Cw(cw) => cw.points(),
             Self::Corruption(corruption) => corruption.points() as u64,
             Self::Prompt(prompt) => prompt.points() as u64,
+            Self::HotFlip(flip) => flip.points() as u64,
+            Self::PromptEmbedding(embedding) => walks(embedding.steps, 1),
+            Self::Joint(joint) => joint.points(),
         }
     }
 
@@ -289,6 +310,8 @@ impl AttackSpec {
         match self {
             Self::Corruption(Corruption { kind, severity }) => Some(format!("{kind} {}", severity.level())),
             Self::Prompt(Prompt { edits, .. }) => Some(edits.to_string()),
+            Self::HotFlip(HotFlip { flips, .. }) => Some(format!("flips {flips}")),
+            Self::PromptEmbedding(PromptEmbedding { radius, .. }) => Some(format!("radius {radius}")),
             _ => None,
         }
     }

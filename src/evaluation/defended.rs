@@ -49,7 +49,7 @@ pub(super) fn segment(
         cancel: CancelToken::default(),
     })?;
     let x = image.to_tensor(engine.device())?;
-    let logits = Defended::new(&mut row, defence.transformation(), seed, None).logits(&x)?;
+    let logits = Defended::new(&mut row, defence.transformation(), seed, None).reading(prompt).logits(&x)?;
     let upsampling = Resize::new(logits.dims2()?, (image.height(), image.width()), &Device::Cpu)?;
     Ok(upsampled_mask(&upsampling, &logits)?)
 }
@@ -88,5 +88,5 @@ pub(super) fn attack(
 fn behind<'a>(oracle: &'a mut dyn Oracle, problem: &Problem, (defence, seed): (&'a Defence, u64)) -> Defended<'a> {
     let setup = problem.setup();
     let normalised = (setup.choices.space == Space::Normalised).then(|| setup.preprocess.clone());
-    Defended::new(oracle, defence.transformation(), seed, normalised)
+    Defended::new(oracle, defence.transformation(), seed, normalised).reading(&setup.prompt)
 }

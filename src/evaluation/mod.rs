@@ -4,7 +4,6 @@
 //! times many attacks on one engine, and [`Summary`] what they amount to.
 
 mod aggregate;
-mod any_prompt;
 mod checklist;
 mod defence_result;
 mod defended;

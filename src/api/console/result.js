@@ -50,6 +50,9 @@ export function findings(job, onError) {
     ["Budget", budget(request.budget)],
     ...(result.defence === undefined ? [] : [["Defence", defence(result.defence)]]),
     ...(result.adversarial_prompt === undefined ? [] : [["Adversarial prompt", `“${result.adversarial_prompt}”`]]),
+    ...(result.adversarial_file_original_prompt === undefined
+      ? []
+      : [["Under the original prompt", `DSC ${result.adversarial_file_original_prompt.dsc.toFixed(3)}`]]),
     ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${request.goal}, seed ${request.seed}`],
     ["Queries", `${queries.gradient} gradients, ${queries.loss} losses, ${queries.logits} predictions`],
     ["Best point", best(result.adversarial_file.at)],

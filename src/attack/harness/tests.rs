@@ -5,6 +5,7 @@ mod defended;
 mod frequency;
 mod guard;
 mod minimal;
+mod texts;
 mod toy;
 mod unbounded;
 mod white_box;

@@ -116,7 +116,7 @@ pub fn parameter_pointer(name: &str) -> String {
         "reference mask" => "/mask".into(),
         "criterion" => "/spec/success".into(),
         "norm" => "/spec/budget/norm".into(),
-        "budget" | "goal" | "loss" | "protocol" => format!("/spec/{name}"),
+        "budget" | "goal" | "loss" | "prompt" | "protocol" => format!("/spec/{name}"),
         _ => format!("/spec/attack/{name}"),
     }
 }
