@@ -73,14 +73,14 @@ fn every_sample_is_segmented_and_loses_its_mask() -> Result<()> {
 }
 
 #[test]
-fn the_strongest_of_three_losses_is_stronger_than_one_step() -> Result<()> {
+fn the_strongest_of_several_attacks_is_no_weaker_than_one_of_them() -> Result<()> {
     let engine = demo()?;
     for of in SAMPLES {
-        let fgsm = attack(&engine, of, AttackSpec::Fgsm(Fgsm {}), Goal::Untargeted)?;
+        let single = attack(&engine, of, pgd(12), Goal::Untargeted)?;
         let strongest = AttackSpec::Strongest(Strongest { steps: 12, ..Strongest::default() });
         let strongest = attack(&engine, of, strongest, Goal::Untargeted)?;
         let dsc = strongest.adversarial_file.scores.overlap.dsc;
-        assert!(dsc < fgsm.adversarial_file.scores.overlap.dsc, "{of:?}: {dsc}");
+        assert!(dsc <= single.adversarial_file.scores.overlap.dsc, "{of:?}: {dsc}");
         assert!(strongest.within_budget == Some(true) && strongest.perturbation.linf_levels <= 8);
         assert!(
             strongest.steps.iter().any(|step| step.budget_used.unwrap() > 1.5),

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Attack, AttackError, Problem, Tracker, steps};
-use crate::loss::{Loss, Progress};
 use crate::oracle::{Measure, Oracle};
 use climb::Climb;
 
@@ -73,23 +72,28 @@ impl Apgd {
     pub(super) fn points(&self) -> u64 {
         (self.points_of_a_restart() as u64).saturating_mul(self.restarts as u64)
     }
+}
 
-    /// One restart, from the start number `start`, up the gradient of `loss` (the objective's if `None`).
-    ///
-    /// # Errors
-    /// Those of the oracle.
-    pub(super) fn restart(
-        &self,
-        (loss, start): (Option<Loss>, usize),
-        problem: &Problem,
-        oracle: &mut dyn Oracle,
-        log: &mut Tracker,
-    ) -> Result<(), AttackError> {
+impl Attack for Apgd {
+    fn check(&self) -> Result<(), AttackError> {
+        steps::at_least_one("steps", self.steps, "take at least one step")?;
+        steps::restarts(self.restarts, self.random_start)?;
+        if self.phases().iter().any(|phase| phase.steps == 0) {
+            return Err(steps::refused("steps", self.steps, "radius reduction needs at least 4 steps"));
+        }
+        Ok(())
+    }
+
+    fn restarts(&self) -> usize {
+        self.restarts
+    }
+
+    fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let phases = self.phases();
         let all = self.points_of_a_restart() - 1;
         let mut climb = match log.resume() {
             Some(state) => Climb::from_state(state)?,
-            None if self.random_start => Climb::begin(0, problem.random().start(problem.ball(), start)?),
+            None if self.random_start => Climb::begin(0, problem.random().start(problem.ball(), log.restart())?),
             None => Climb::begin(0, problem.ball().clean().clone()),
         };
         for (number, Phase { radius, steps }) in phases.iter().copied().enumerate().skip(climb.phase) {
@@ -101,7 +105,7 @@ impl Apgd {
             let last = number + 1 == phases.len();
             loop {
                 log.keep(climb.to_state()?.each_ref());
-                let measure = Measure { loss, progress: Progress::after(log.step(), all), target: None };
+                let measure = Measure::after(log.step(), all);
                 if last && climb.done == steps {
                     return log.finish_by(&climb.x, &measure, oracle);
                 }
@@ -120,25 +124,6 @@ impl Apgd {
             }
         }
         Ok(())
-    }
-}
-
-impl Attack for Apgd {
-    fn check(&self) -> Result<(), AttackError> {
-        steps::at_least_one("steps", self.steps, "take at least one step")?;
-        steps::restarts(self.restarts, self.random_start)?;
-        if self.phases().iter().any(|phase| phase.steps == 0) {
-            return Err(steps::refused("steps", self.steps, "radius reduction needs at least 4 steps"));
-        }
-        Ok(())
-    }
-
-    fn restarts(&self) -> usize {
-        self.restarts
-    }
-
-    fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
-        self.restart((None, log.restart()), problem, oracle, log)
     }
 }
 

@@ -8,6 +8,7 @@ mod minimal;
 mod unbounded;
 mod white_box;
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Serialize;
@@ -116,6 +117,13 @@ pub fn names() -> &'static [&'static str] {
     static NAMES: LazyLock<Vec<&str>> =
         LazyLock::new(|| parameters().iter().map(|parameters| parameters.method).collect());
     &NAMES
+}
+
+/// What an attacker who uses a method has to know; `None` for a name that is no method's.
+pub fn threat_model(method: &str) -> Option<ThreatModel> {
+    static MODELS: LazyLock<BTreeMap<&str, ThreatModel>> =
+        LazyLock::new(|| entries().into_iter().map(|entry| (entry.parameters.method, entry.threat_model)).collect());
+    MODELS.get(method).copied()
 }
 
 /// The schema of a method's name.

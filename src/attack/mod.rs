@@ -59,7 +59,7 @@ pub use pgd::Pgd;
 pub use prompt::Prompt;
 pub use prompt_embedding::PromptEmbedding;
 pub use protocol::{Choices, Protocol};
-pub use strongest::Strongest;
+pub use strongest::{Member, MemberMethod, Strongest};
 pub use ti_fgsm::TiFgsm;
 
 use crate::imaging::ImagingError;

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::attack_args::{AttackArgs, method_names};
 use super::model_args::ModelArgs;
+use super::transfer_args::TransferArgs;
 use crate::attack::{AttackSpec, Budget, Criterion, Goal};
 use crate::engine::{CancelToken, Engine, EngineConfig};
 use crate::evaluation::{Artifact, AttackRequest, AttackRun, Control, Threat, named_container, run_attack};
@@ -54,6 +55,8 @@ pub struct OneImageArgs {
     success: Option<Criterion>,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    transfer: TransferArgs,
     /// Folder for the files; made if it is absent.
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
@@ -91,6 +94,7 @@ pub fn run(args: &OneImageArgs) -> Result<()> {
     let request = args.request(&mut inputs)?;
     let (model, source) = args.model.open()?;
     let engine = Engine::spawn(Box::new(model), EngineConfig::default())?;
+    let (others, other_identities) = args.transfer.open(&args.model)?;
     let identity = ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?;
 
     let points = request.attack.points() * if request.defence.is_some() { 2 } else { 1 };
@@ -99,12 +103,13 @@ pub fn run(args: &OneImageArgs) -> Result<()> {
         bar.inc(1);
         bar.set_message(format!("DSC {:.3}", record.dsc));
     };
-    let run = run_attack(&engine, &request, Control { cancel: CancelToken::default(), watcher: &mut progress })?;
+    let mut run = run_attack(&engine, &request, Control { cancel: CancelToken::default(), watcher: &mut progress })?;
+    run.transfer_to(&others)?;
     bar.finish_and_clear();
 
     let files = run.artifacts()?;
     let manifest = Manifest::new(
-        (identity, Machine::this(engine.device(), engine.precision())),
+        (identity, other_identities, Machine::this(engine.device(), engine.precision())),
         inputs.sha256,
         (&run.result.request, run.duration),
         &files,

@@ -36,7 +36,7 @@ pub struct AttackArgs {
     /// Begin at the clean image rather than at a random point within the budget.
     #[arg(long)]
     no_random_start: bool,
-    /// Any other parameter of the method, as in a request: decay=0.9, losses=["jsd","bce"]. May be given several times.
+    /// Any other parameter of the method, as in a request: decay=0.9, members=[{"method":"pgd"}]. May be given several times.
     #[arg(long = "parameter", value_name = "NAME=JSON", value_parser = parameter)]
     parameters: Vec<(String, Value)>,
     /// Loss that the attack works with; the protocol's unless given.
@@ -216,7 +216,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::attack::{MiFgsm, Pgd, Strongest};
+    use crate::attack::{Member, MemberMethod, MiFgsm, Pgd, Strongest};
 
     #[derive(Parser)]
     struct Flags {
@@ -250,8 +250,9 @@ mod tests {
         for method in catalogue::methods() {
             assert_eq!(parse("").spec(method.method).unwrap().method(), method.method);
         }
-        let args = parse(r#"--steps 30 --parameter losses=["jsd","margin"] --parameter starts=2 --loss cos_pgd"#);
-        let wanted = Strongest { losses: vec![Loss::Jsd, Loss::Margin], steps: 30, starts: 2, ..Strongest::default() };
+        let args = parse(r#"--steps 30 --parameter members=[{"method":"pgd"}] --parameter starts=2 --loss cos_pgd"#);
+        let pgd = Member { method: MemberMethod::Pgd, loss: None, radius_reduction: false };
+        let wanted = Strongest { members: vec![pgd], steps: 30, starts: 2 };
         assert_eq!(args.spec("strongest").unwrap(), AttackSpec::Strongest(wanted));
         assert_eq!(args.loss(), Some(Loss::CosPgd));
         let mi = AttackSpec::MiFgsm(MiFgsm { decay: 0.5, ..MiFgsm::default() });
@@ -263,7 +264,7 @@ mod tests {
         let refusal = |flags: &str, method| format!("{:#}", parse(flags).spec(method).unwrap_err());
         assert!(refusal("--protocol corrected --steps 7", "pgd").contains("fixes steps"));
         assert!(refusal("--steps 0", "pgd").contains("at least one step"));
-        assert!(refusal("--parameter losses=[\"hinge\"]", "strongest").contains("hinge"));
+        assert!(refusal(r#"--parameter members=[{"method":"hinge"}]"#, "strongest").contains("hinge"));
         assert!(refusal("--protocol corrected", "apgd").contains("fgsm and pgd only"));
         let foreign = |flags: &str, methods: &[&str]| parse(flags).refuse_foreign(methods).map_err(|e| e.to_string());
         assert!(foreign("--restarts 2", &["fgsm"]).unwrap_err().contains("--restarts is no parameter of fgsm"));

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::attack::progress_bar;
 use super::attack_args::AttackArgs;
 use super::model_args::ModelArgs;
+use super::transfer_args::TransferArgs;
 use crate::attack::{AttackSpec, Protocol, catalogue};
 use crate::engine::{Engine, EngineConfig};
 use crate::evaluation::{Case, Grid, Planned, Summary, run_grid};
@@ -47,6 +48,8 @@ pub struct EvaluateArgs {
     jobs: usize,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    transfer: TransferArgs,
     /// Folder for results.csv, summary.json and summary.md; made if it is absent.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -72,6 +75,8 @@ fn method_or_none() -> PossibleValuesParser {
 struct Document<'a> {
     code: Code,
     model: ModelIdentity,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    transfer_to: Vec<ModelIdentity>,
     machine: Machine,
     #[serde(skip_serializing_if = "Option::is_none")]
     defence: Option<&'a Defence>,
@@ -88,7 +93,7 @@ struct Document<'a> {
 /// # Errors
 /// Flags, folders or a model that cannot be used. An image that cannot be used is reported in its row.
 pub fn run(args: &EvaluateArgs) -> Result<()> {
-    let grid = args.grid()?;
+    let mut grid = args.grid()?;
     let mut cases = vec![];
     for folder in &args.data {
         cases.extend(args.cases(folder)?);
@@ -98,6 +103,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let max_rows = config.max_rows.max(grid.jobs);
     let engine = Engine::spawn(Box::new(model), EngineConfig { max_rows, ..config })?;
 
+    let (others, transfer_to) = args.transfer.open(&args.model)?;
+    grid.transfer_to = others;
     let tasks = cases.len() * (grid.attacks.len() + 1);
     let bar = progress_bar(tasks as u64, "{elapsed} {wide_bar} {pos} of {len}, {eta} left");
     let rows = run_grid(&engine, &cases, &grid, &|| bar.inc(1));
@@ -111,6 +118,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let document = Document {
         code: Code::this(),
         model: ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?,
+        transfer_to,
         machine: Machine::this(engine.device(), engine.precision()),
         defence: grid.defence.as_ref(),
         protocol: grid.protocol,
@@ -148,6 +156,7 @@ impl EvaluateArgs {
             protocol: self.attack.protocol,
             loss: self.attack.loss(),
             seed: self.attack.seed,
+            transfer_to: vec![],
             jobs: self.jobs,
         })
     }

@@ -22,6 +22,7 @@ mod segment;
 mod serve;
 mod settings_args;
 mod train;
+mod transfer_args;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -39,8 +39,8 @@ pub struct SetSummary {
     pub images: usize,
     /// DSC of the clean images; `None` without images.
     pub clean_dsc: Option<Estimate>,
-    /// Mean IoU of the clean images; `None` without images.
-    pub clean_iou: Option<f64>,
+    /// IoU of the clean images; `None` without images.
+    pub clean_iou: Option<Estimate>,
     /// One entry for every attack, in the order of the grid.
     pub attacks: Vec<AttackSummary>,
 }
@@ -57,13 +57,15 @@ pub struct AttackSummary {
     pub epsilon: Option<f64>,
     /// DSC on the adversarial files; `None` without images.
     pub dsc: Option<Estimate>,
-    /// Mean IoU on the adversarial files; `None` without images.
-    pub iou: Option<f64>,
+    /// IoU on the adversarial files; `None` without images.
+    pub iou: Option<Estimate>,
     /// Mean DSC of a defended model under the attack that does not know the defence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oblivious_dsc: Option<f64>,
     /// Share of the images whose adversarial file meets the success criterion; `None` without images.
     pub success_share: Option<f64>,
+    /// How often the model was asked for an image, on average; `None` without images.
+    pub queries: Option<f64>,
     /// Largest change of any file, in levels of 255.
     pub largest_linf_levels: u8,
 }
@@ -105,7 +107,7 @@ impl Summary {
             })
             .collect();
         let all = SetSummary::new("all", &kept, &columns);
-        Self { sets, checks: checks(&all), all, left_out }
+        Self { sets, checks: checks(&all, &kept), all, left_out }
     }
 }
 
@@ -117,7 +119,7 @@ impl SetSummary {
             set: set.into(),
             images: clean.len(),
             clean_dsc: Estimate::of(&each(|s| s.clean_dsc)),
-            clean_iou: mean(&each(|s| s.clean_iou)),
+            clean_iou: Estimate::of(&each(|s| s.clean_iou)),
             attacks: columns.iter().map(|column| AttackSummary::new(column, rows)).collect(),
         }
     }
@@ -133,9 +135,10 @@ impl AttackSummary {
             variant: column.variant.map(str::to_owned),
             epsilon: column.epsilon,
             dsc: Estimate::of(&each(|s| s.dsc)),
-            iou: mean(&each(|s| s.iou)),
+            iou: Estimate::of(&each(|s| s.iou)),
             oblivious_dsc: mean(&scores.iter().filter_map(|s| s.oblivious_dsc).collect::<Vec<_>>()),
             success_share: mean(&each(|s| f64::from(u8::from(s.success)))),
+            queries: mean(&each(|s| s.queries as f64)),
             largest_linf_levels: scores.iter().map(|s| s.linf_levels).max().unwrap_or(0),
         }
     }
@@ -210,7 +213,7 @@ mod tests {
         assert_eq!(summary.sets.iter().map(|s| (s.set.as_str(), s.images)).collect::<Vec<_>>(), [("a", 2), ("b", 1)]);
         close(summary.sets[0].clean_dsc.map(|e| e.mean), 0.8);
         close(summary.all.clean_dsc.map(|e| e.mean), 0.7);
-        close(summary.all.clean_iou, 0.35);
+        close(summary.all.clean_iou.map(|e| e.mean), 0.35);
         close(summary.all.attacks[1].dsc.map(|e| e.mean), 0.2);
         close(summary.all.attacks[0].success_share, 1. / 3.);
         assert_eq!(summary.left_out, BTreeMap::from([("b/b2".into(), "cut off".into())]));

@@ -2,9 +2,12 @@
 //!
 //! An attack that fails one of these checks may be broken, and then the model looks better than it is.
 
+mod per_image;
+
 use serde::Serialize;
 
 use super::aggregate::{AttackSummary, SetSummary};
+use super::grid::{GridRow, RowScores};
 
 /// PGD at its largest epsilon has to leave less than this share of the clean DSC.
 const LEFT: f64 = 1. / 3.;
@@ -32,21 +35,24 @@ pub enum Verdict {
     NotApplicable,
 }
 
-/// Checks the mean DSC over all images.
-pub(super) fn checks(all: &SetSummary) -> Vec<Check> {
+/// Checks the mean DSC over all images, and attacks on the same image.
+pub(super) fn checks(all: &SetSummary, rows: &[(&GridRow, &RowScores)]) -> Vec<Check> {
     let dsc = |attack: &AttackSummary| Some((attack.epsilon?, attack.dsc?.mean));
     let curve = |method: &str| {
-        let mut points: Vec<_> = all.attacks.iter().filter(|a| a.method == method).filter_map(dsc).collect();
+        let mut points: Vec<_> =
+            all.attacks.iter().filter(|a| a.method == method && a.variant.is_none()).filter_map(dsc).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         points
     };
     let (fgsm, pgd) = (curve("fgsm"), curve("pgd"));
-    vec![
+    let mut checks = vec![
         iterative_is_stronger(&fgsm, &pgd),
         monotone("FGSM: mean DSC does not rise with epsilon", &fgsm),
         monotone("PGD: mean DSC does not rise with epsilon", &pgd),
         breaks(all.clean_dsc.map(|clean| clean.mean), &pgd),
-    ]
+    ];
+    checks.extend(per_image::checks(rows));
+    checks
 }
 
 /// Epsilon and mean DSC, ascending in epsilon.

@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Serialize;
 
 use super::aggregate::CLEAN;
-use super::{AttackRequest, Control, RunError, Threat, defended, run_attack, segment};
+use super::{AttackRequest, Control, RunError, Threat, Transfer, defended, run_attack, segment};
 use crate::attack::protocol::Resolution;
 use crate::attack::{AttackSpec, Budget, Protocol, StepRecord};
 use crate::engine::{CancelToken, Engine};
 use crate::imaging::{Container, Decoded, Limits, Mask, decode};
 use crate::loss::Loss;
-use crate::metric::Confusion;
+use crate::metric::{Confusion, MaskScores, OverlapScores};
 use crate::model::resize_image;
 use crate::oracle::defended::Defence;
 
@@ -48,6 +48,8 @@ pub struct Grid {
     pub loss: Option<Loss>,
     /// Seed of all random numbers.
     pub seed: u64,
+    /// Other models that every finished attack is shown to, by their names.
+    pub transfer_to: Vec<(String, Engine)>,
     /// Attacks that run at once; zero counts as one.
     pub jobs: usize,
 }
@@ -72,7 +74,8 @@ pub struct GridRow {
     pub image: String,
     /// The method; `none` for the clean image.
     pub method: &'static str,
-    /// What tells attacks of one method apart that have no epsilon, such as `gaussian_noise 3`.
+    /// What tells attacks of one method apart that have one epsilon or none, such as `gaussian_noise 3`, or `on NAME` for
+    /// what another model says about the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// The epsilon, in the unit it was given in; `None` for the clean image and a method that has no budget.
@@ -110,9 +113,10 @@ pub struct Attacked {
     pub queries: usize,
 }
 
-/// Runs every attack on every case; `done` is called after each row, from any thread.
+/// Runs every attack on every case; `done` is called after each, from any thread.
 ///
-/// The rows of a case stand together, the clean one first, in the order of cases and attacks.
+/// The rows of a case stand together, the clean one first, in the order of cases and attacks; those of other models
+/// follow that of the attack.
 pub fn run_grid(engine: &Engine, cases: &[Case], grid: &Grid, done: &(dyn Fn() + Sync)) -> Vec<GridRow> {
     let columns = grid.attacks.len() + 1;
     let next = AtomicUsize::new(0);
@@ -122,30 +126,45 @@ pub fn run_grid(engine: &Engine, cases: &[Case], grid: &Grid, done: &(dyn Fn() +
             let task = next.fetch_add(1, Ordering::Relaxed);
             let Some(case) = cases.get(task / columns) else { return rows };
             let planned = (task % columns).checked_sub(1).map(|column| &grid.attacks[column]);
-            rows.push((task, row(engine, case, grid, planned)));
+            rows.push((task, task_rows(engine, case, grid, planned)));
             done();
         }
     };
-    let mut rows: Vec<(usize, GridRow)> = std::thread::scope(|scope| {
+    let mut rows: Vec<(usize, Vec<GridRow>)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..grid.jobs.max(1)).map(|_| scope.spawn(work)).collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("a worker returns its errors as rows")).collect()
     });
     rows.sort_unstable_by_key(|(task, _)| *task);
-    rows.into_iter().map(|(_, row)| row).collect()
+    rows.into_iter().flat_map(|(_, rows)| rows).collect()
 }
 
-fn row(engine: &Engine, case: &Case, grid: &Grid, planned: Option<&Planned>) -> GridRow {
-    let scores = match planned {
-        None => clean(engine, case, grid),
-        Some(planned) => attacked(engine, case, grid, planned),
+/// The row of the attacked model, and one for every other model.
+fn task_rows(engine: &Engine, case: &Case, grid: &Grid, planned: Option<&Planned>) -> Vec<GridRow> {
+    let Some(planned) = planned else {
+        return vec![row(case, None, None, clean(engine, case, grid).map_err(|error| error.to_string()))];
     };
+    let others = grid.transfer_to.iter().map(|(name, _)| Some(name.as_str()));
+    let models: Vec<Option<&str>> = std::iter::once(None).chain(others).collect();
+    let scores = match attacked(engine, case, grid, planned) {
+        Ok(scores) => scores.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error.to_string()); models.len()],
+    };
+    models.into_iter().zip(scores).map(|(model, scores)| row(case, Some(planned), model, scores)).collect()
+}
+
+fn row(case: &Case, planned: Option<&Planned>, on: Option<&str>, scores: Result<RowScores, String>) -> GridRow {
+    let variant = planned.and_then(|planned| planned.attack.variant());
     GridRow {
         set: case.set.clone(),
         image: case.name.clone(),
-        method: planned.map_or(CLEAN, |p| p.attack.method()),
-        variant: planned.and_then(|p| p.attack.variant()),
-        epsilon: planned.and_then(|p| p.epsilon),
-        scores: scores.map_err(|error| error.to_string()),
+        method: planned.map_or(CLEAN, |planned| planned.attack.method()),
+        variant: match (variant, on) {
+            (Some(variant), Some(model)) => Some(format!("{variant} on {model}")),
+            (None, Some(model)) => Some(format!("on {model}")),
+            (variant, None) => variant,
+        },
+        epsilon: planned.and_then(|planned| planned.epsilon),
+        scores,
     }
 }
 
@@ -164,7 +183,8 @@ fn clean(engine: &Engine, case: &Case, grid: &Grid) -> Result<RowScores, RunErro
     Ok(RowScores { clean_dsc: scores.dsc(), clean_iou: scores.iou(), attacked: None })
 }
 
-fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Result<RowScores, RunError> {
+/// The scores on the attacked model, then on every other.
+fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Result<Vec<RowScores>, RunError> {
     let (image, mask) = case.read()?;
     let request = AttackRequest {
         image,
@@ -178,20 +198,27 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
         seed: grid.seed,
     };
     let control = Control { cancel: CancelToken::default(), watcher: &mut |_: &StepRecord| {} };
-    let result = run_attack(engine, &request, control)?.result;
-    let (before, after) = (&result.clean.scores.overlap, &result.adversarial_file.scores.overlap);
-    Ok(RowScores {
-        clean_dsc: before.dsc,
-        clean_iou: before.iou,
-        attacked: Some(Attacked {
-            dsc: after.dsc,
-            iou: after.iou,
-            linf_levels: result.perturbation.linf_levels,
-            oblivious_dsc: result.defence.as_ref().map(|defence| defence.oblivious_dsc),
-            success: result.success.met,
-            queries: result.queries.loss + result.queries.gradient + result.queries.logits,
-        }),
-    })
+    let mut run = run_attack(engine, &request, control)?;
+    run.transfer_to(&grid.transfer_to)?;
+    let result = run.result;
+    let shared = Attacked {
+        dsc: result.adversarial_file.scores.overlap.dsc,
+        iou: result.adversarial_file.scores.overlap.iou,
+        linf_levels: result.perturbation.linf_levels,
+        oblivious_dsc: result.defence.as_ref().map(|defence| defence.oblivious_dsc),
+        success: result.success.met,
+        queries: result.queries.loss + result.queries.gradient + result.queries.logits,
+    };
+    let row = |before: &MaskScores, attacked| RowScores {
+        clean_dsc: before.overlap.dsc,
+        clean_iou: before.overlap.iou,
+        attacked: Some(attacked),
+    };
+    let others = result.transfer.iter().map(|Transfer { clean, adversarial_file, success, .. }| {
+        let OverlapScores { dsc, iou, .. } = adversarial_file.overlap;
+        row(clean, Attacked { dsc, iou, success: success.met, oblivious_dsc: None, ..shared })
+    });
+    Ok(std::iter::once(row(&result.clean.scores, shared)).chain(others).collect())
 }
 
 impl Case {

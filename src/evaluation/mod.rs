@@ -1,7 +1,8 @@
 //! Attacks on images, and the numbers that come of them.
 //!
 //! [`run_attack`] is one attack on one image, from the request to the files; [`run_grid`] is many images
-//! times many attacks on one engine, and [`Summary`] what they amount to.
+//! times many attacks on one engine, and [`Summary`] what they amount to. [`AttackRun::transfer_to`] shows a finished
+//! attack to other models.
 
 mod aggregate;
 mod checklist;
@@ -11,6 +12,7 @@ mod grid;
 mod request;
 pub mod result;
 mod single;
+mod transfer;
 
 use crate::attack::AttackError;
 use crate::engine::EngineError;
@@ -24,6 +26,7 @@ pub use defence_result::{DefenceGradient, DefenceResult, Repeated};
 pub use grid::{Attacked, Case, Grid, GridRow, Planned, RowScores, named_container, run_grid};
 pub use request::{AttackRequest, Threat};
 pub use single::{Artifact, AttackRun, Control, logits, run_attack, segment};
+pub use transfer::Transfer;
 
 /// Why an attack has no result.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::DefenceResult;
+use super::{DefenceResult, Transfer};
 use crate::attack::harness::queries::Queries;
 use crate::attack::harness::tracker::At;
 use crate::attack::{AttackSpec, Criterion, Echo, Goal, Protocol, Smallest, StepRecord, Success};
@@ -75,6 +75,10 @@ pub struct AttackResult {
     pub deltas: Deltas,
     /// How far the decoded file is from the clean image.
     pub perturbation: PerturbationScores,
+    /// What the file does to other models that the attack never asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub transfer: Vec<Transfer>,
     /// How large the perturbation had to be, of a method that looks for the smallest one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

@@ -35,7 +35,7 @@ pub struct AttackRun {
     pub result: AttackResult,
     /// Wall-clock time.
     pub duration: Duration,
-    measured: Measured,
+    pub(super) measured: Measured,
 }
 
 /// A file in memory.
@@ -168,7 +168,7 @@ impl AttackRun {
 
 /// An outcome and what it answers.
 #[derive(Debug, Clone)]
-struct Measured {
+pub(super) struct Measured {
     problem: Problem,
     outcome: Outcome,
     /// The defence, and what was measured beside the attack on the defended model.
@@ -178,6 +178,11 @@ struct Measured {
 }
 
 impl Measured {
+    /// What was attacked, and what came of it.
+    pub(super) fn problem_and_outcome(&self) -> (&Problem, &Outcome) {
+        (&self.problem, &self.outcome)
+    }
+
     fn new(
         problem: Problem,
         (outcome, beside): (Outcome, Option<(Defence, Beside)>),
@@ -223,6 +228,7 @@ impl Measured {
                 .as_ref()
                 .map(|(defence, beside)| DefenceResult::new((defence, &setup.prompt), outcome, beside)),
             deltas: Deltas::between(&clean.scores, &adversarial_file.scores, &predictions),
+            transfer: vec![],
             clean,
             clean_reencoded: outcome.clean_reread.as_ref().map(|e| self.scored(e, None)).transpose()?,
             adversarial_file,

@@ -53,6 +53,11 @@ pub struct JobSpec {
     /// Name of a model of `GET /models`; the default model if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Names of other models of `GET /models` that the finished attack is shown to: how well it transfers to models it
+    /// never asked. The worker that holds `model` has to hold them too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 8)]
+    pub transfer_to: Vec<String>,
     /// From -9 to 9; higher goes first. More than 0 needs the scope `admin`.
     #[serde(default)]
     #[schema(minimum = -9, maximum = 9)]

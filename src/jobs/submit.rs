@@ -32,6 +32,7 @@ impl Jobs {
     pub async fn submit(&self, submission: super::Submission) -> Result<Submitted, JobError> {
         self.check_open()?;
         let model = self.model(submission.upload.spec.model.as_deref())?;
+        self.check_others(&submission.upload.spec.transfer_to, &model)?;
         let upload = Arc::new(submission.upload);
         let bytes = upload.pictures().map(|(_, bytes)| bytes.len() as u64).sum();
         let hashes = self.decoders().run(bytes, {
@@ -77,6 +78,7 @@ impl Jobs {
             return Err(JobError::NotSucceeded);
         }
         let model = self.model(Some(&original.model))?;
+        self.check_others(&original.spec.transfer_to, &model)?;
         let mut files = Vec::new();
         for (role, _) in original.inputs.records() {
             let name = role.file();
@@ -138,6 +140,19 @@ impl Jobs {
     async fn keep(&self, id: JobId, files: Vec<(Role, Bytes)>) -> Result<(), JobError> {
         for (role, bytes) in files {
             self.artifacts().put(&layout::inputs(id.0), &role.file(), bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to show an attack to a model that is not there, or to the one that is attacked.
+    fn check_others(&self, names: &[String], attacked: &Offered) -> Result<(), SpecError> {
+        for (at, name) in names.iter().enumerate() {
+            let pointer = format!("/spec/transfer_to/{at}");
+            if *name == attacked.name {
+                let detail = format!("{name:?} is the model that is attacked: name another, or leave it out");
+                return Err(SpecError::new(pointer, detail));
+            }
+            self.model(Some(name)).map_err(|error| SpecError { pointer, ..error })?;
         }
         Ok(())
     }

@@ -24,6 +24,9 @@ pub struct Manifest {
     pub code: Code,
     /// The model.
     pub model: ModelIdentity,
+    /// The other models that the attack was shown to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transfer_to: Vec<ModelIdentity>,
     /// SHA-256 of each input file's bytes, by its role: `image`, `mask`, ...
     pub inputs: BTreeMap<String, String>,
     /// What was asked for, the prompt and the seed included.
@@ -120,7 +123,7 @@ impl Machine {
 impl Manifest {
     /// The manifest of files that are about to be written.
     pub fn new(
-        (model, machine): (ModelIdentity, Machine),
+        (model, transfer_to, machine): (ModelIdentity, Vec<ModelIdentity>, Machine),
         inputs: BTreeMap<String, String>,
         (request, duration): (&Asked, Duration),
         artifacts: &[Artifact],
@@ -129,6 +132,7 @@ impl Manifest {
             schema_version: SCHEMA_VERSION,
             code: Code::this(),
             model,
+            transfer_to,
             inputs,
             request: request.clone(),
             machine,

@@ -44,8 +44,8 @@ fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
 }
 
-/// One row for every data set and one for all images, one column for every attack; then the checks and
-/// the images that were left out. `unit` is that of the epsilons.
+/// One row for every data set and one for all images, one column for every attack; then one row for every attack over
+/// all images, the checks and the images that were left out. `unit` is that of the epsilons.
 pub fn markdown(summary: &Summary, unit: &str) -> String {
     let mut text = String::new();
     let mut head: Vec<String> = ["set", "images", "clean DSC", "clean IoU"].map(String::from).to_vec();
@@ -56,15 +56,11 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
     for set in &summary.sets {
         line(&mut text, &cells(set, |estimate| format!("{:.3}", estimate.mean)));
     }
-    line(
-        &mut text,
-        &cells(&summary.all, |Estimate { mean, interval }| {
-            format!("{mean:.3} [{:.3}, {:.3}]", interval.low, interval.high)
-        }),
-    );
+    line(&mut text, &cells(&summary.all, with_interval));
     text.push_str("\nMean DSC over images; in brackets the 95 % bootstrap interval.");
     if !summary.all.attacks.is_empty() {
         text.push_str(" Attacks are scored on the file as read back.\n");
+        every_attack(&mut text, &summary.all, unit);
         oblivious(&mut text, &summary.all.attacks, unit);
         text.push_str("\nChecks of the attacks:\n\n");
         for check in &summary.checks {
@@ -87,6 +83,33 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
     text
 }
 
+/// One row for every attack over all images.
+fn every_attack(text: &mut String, all: &SetSummary, unit: &str) {
+    let number = |value: Option<f64>, digits: usize| value.map_or_else(|| "-".into(), |v| format!("{v:.digits$}"));
+    let estimate = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".into(), with_interval);
+    let head = ["attack", "DSC", "IoU", "success", "largest change", "queries"];
+    text.push_str("\nAll images; success as the criterion of each attack has it, queries for an image on average:\n\n");
+    line(text, &head.map(String::from));
+    line(text, &["---", "---:", "---:", "---:", "---:", "---:"].map(String::from));
+    let clean = ["none".into(), estimate(all.clean_dsc), estimate(all.clean_iou), "-".into(), "0".into(), "1".into()];
+    line(text, &clean);
+    for attack in &all.attacks {
+        let cells = [
+            heading(attack, unit),
+            estimate(attack.dsc),
+            estimate(attack.iou),
+            number(attack.success_share, 2),
+            attack.largest_linf_levels.to_string(),
+            number(attack.queries, 0),
+        ];
+        line(text, &cells);
+    }
+}
+
+fn with_interval(Estimate { mean, interval }: Estimate) -> String {
+    format!("{mean:.3} [{:.3}, {:.3}]", interval.low, interval.high)
+}
+
 /// What a defence would be published with.
 fn oblivious(text: &mut String, attacks: &[AttackSummary], unit: &str) {
     let scored: Vec<_> = attacks.iter().filter_map(|attack| Some((attack, attack.oblivious_dsc?))).collect();
@@ -107,7 +130,7 @@ fn heading(attack: &AttackSummary, unit: &str) -> String {
 
 fn cells(set: &SetSummary, show: fn(Estimate) -> String) -> Vec<String> {
     let or_dash = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".into(), show);
-    let iou = set.clean_iou.map_or_else(|| "-".into(), |iou| format!("{iou:.3}"));
+    let iou = set.clean_iou.map_or_else(|| "-".into(), |iou| format!("{:.3}", iou.mean));
     let mut cells = vec![set.set.clone(), set.images.to_string(), or_dash(set.clean_dsc), iou];
     cells.extend(set.attacks.iter().map(|attack| or_dash(attack.dsc)));
     cells

@@ -31,6 +31,15 @@ pub fn attack(result: &AttackResult) -> String {
         format!("{:+}", area(&result.adversarial_file) - area(&result.clean)),
     ];
     line(&mut text, "change, file - clean", &change);
+    for transfer in &result.transfer {
+        let (before, after) = (&transfer.clean.overlap, &transfer.adversarial_file.overlap);
+        let verdict = if transfer.success.met { "succeeds" } else { "does not succeed" };
+        let model = &transfer.model;
+        push(
+            &mut text,
+            format_args!("shown to {model}: DSC {:.3} to {:.3}, the attack {verdict} there", before.dsc, after.dsc),
+        );
+    }
     perturbation(&mut text, result);
     text
 }

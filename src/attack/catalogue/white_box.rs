@@ -105,13 +105,13 @@ pub(super) fn entries() -> Vec<Entry> {
         ),
         entry(
             Parameters::of::<Strongest>("strongest"),
-            "Strongest: the worst case of APGD over several losses",
+            "Strongest: the worst case of several attacks and losses",
             Paper {
                 title: "Croce, Singh, Hein: Towards Reliable Evaluation and Fast Training of Robust Semantic \
                         Segmentation Models (2024)",
                 arxiv: "2306.12941",
             },
-            "losses * starts * (steps + 1), and 2 more per loss and start with radius_reduction",
+            "at most starts * (steps + 1) for each member (fgsm: 2, bim, mi_fgsm and padam once), 2 more with radius_reduction",
         ),
         entry(
             Parameters::of::<Joint>("joint"),

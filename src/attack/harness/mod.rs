@@ -96,8 +96,14 @@ pub fn run(
 
     let preference = Preference::new(attack.seeks(), problem, &clean);
     let mut log = Tracker::new((problem, preference.clone()), watcher, &queries)?;
-    for restart in log.restart()..attack.restarts() {
-        log.begin(restart);
+    let mut restarts = log.restart();
+    while restarts < attack.restarts() {
+        if attack.seeks() == Seeks::Strongest && log.is_total() {
+            log.remark(format!("the mask cannot get worse: {restarts} of {} restarts were enough", attack.restarts()));
+            break;
+        }
+        log.begin(restarts);
+        restarts += 1;
         let ended = attack.run(problem, oracle, &mut log);
         if matches!(ended, Err(AttackError::Oracle(OracleError::Cancelled))) {
             log.leave();
@@ -125,7 +131,7 @@ pub fn run(
         file,
         budget: setup.budget.map(|budget| budget.echo(&setup.preprocess.std)),
         records,
-        restarts: attack.restarts(),
+        restarts,
         queries: queries.get(),
         notes: attack.notes(problem),
         smallest,

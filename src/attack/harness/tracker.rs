@@ -3,6 +3,7 @@
 mod ask;
 mod finish;
 mod label;
+mod role;
 
 use std::cell::Cell;
 
@@ -22,6 +23,7 @@ use crate::attack::protocol::Iterate;
 use crate::oracle::{Answer, OracleError, Text};
 pub use label::TriedPrompt;
 use label::{Label, Under};
+pub use role::Role;
 
 /// One visited point, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -42,7 +44,8 @@ pub struct StepRecord {
     pub budget_used: Option<f64>,
     /// The share of entries within the region whose gradient is exactly 0, if a gradient was asked for.
     pub zero_gradient_share: Option<f64>,
-    /// What was tried here, by a method that tries things that have names: a kind of corruption.
+    /// What was tried here, by a method that tries things that have names: a kind of corruption, a member of an
+    /// ensemble.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub tried: Option<String>,
@@ -124,6 +127,8 @@ pub struct Tracker<'a> {
     resumed: Option<Vec<Tensor>>,
     /// What the method wants the reader to know.
     remarks: Vec<String>,
+    /// Which member of an ensemble this restart belongs to.
+    role: Option<Role>,
 }
 
 impl<'a> Tracker<'a> {
@@ -153,6 +158,7 @@ impl<'a> Tracker<'a> {
             asked: Queries::default(),
             resumed: None,
             remarks: vec![],
+            role: None,
         };
         if let Some(checkpoint) = resumes {
             new.go_on(checkpoint)?;
@@ -187,6 +193,7 @@ impl<'a> Tracker<'a> {
             self.round = None;
         }
         self.under = None;
+        self.role = None;
         self.state.clear();
     }
 
@@ -244,11 +251,6 @@ impl<'a> Tracker<'a> {
         let (records, remarks) = (self.records.clone(), self.remarks.clone());
         let numbers = Numbers { now: self.now, records, queries: self.asked, remarks };
         self.watcher.keep(Checkpoint { numbers, kept, state: self.state.clone() });
-    }
-
-    /// The current restart, from 0.
-    pub fn restart(&self) -> usize {
-        self.now.restart
     }
 
     /// What the model says about the clean image under the problem's prompt.
@@ -344,7 +346,7 @@ impl<'a> Tracker<'a> {
             (None, Some(under)) => under.tried(evaluation, self.clean())?,
             (tried, _) => tried,
         };
-        let family = prompt.as_ref().and_then(|prompt| prompt.family);
+        let family = prompt.as_ref().and_then(|prompt| Some(prompt.family?.name().to_owned()));
         let record = StepRecord {
             restart: at.restart,
             step: at.step,
@@ -353,7 +355,7 @@ impl<'a> Tracker<'a> {
             target_dsc: evaluation.target_dsc,
             budget_used: radius.is_finite().then(|| if radius > 0. { distance / radius } else { 0. }),
             zero_gradient_share,
-            tried: label.tried.or(family.map(|family| family.name().into())),
+            tried: label.tried.or(family).or_else(|| self.role.as_ref().map(|role| role.name.clone())),
             prompt,
         };
         self.met = self.preference.meets(evaluation);

@@ -7,6 +7,7 @@ use crate::attack::{AttackError, Norm, Unit, check_bounds};
 pub const MOST_POINTS: u64 = 10_000;
 
 const MOST_PROMPT_CHARACTERS: usize = 1000;
+const MOST_TRANSFERS: usize = 8;
 const MOST_PRIORITY: i32 = 9;
 const MOST_LABELS: usize = 16;
 const MOST_KEY_CHARACTERS: usize = 64;
@@ -19,6 +20,7 @@ pub(super) fn spec(spec: &JobSpec) -> Result<(), SpecError> {
     if let Some(criterion) = spec.success {
         criterion.check(spec.goal != GoalName::Untargeted).map_err(|error| SpecError::new("/spec/success", error))?;
     }
+    transfer(spec)?;
     if spec.priority.abs() > MOST_PRIORITY {
         let detail = format!("the priority is {}: use -{MOST_PRIORITY} to {MOST_PRIORITY}", spec.priority);
         return Err(SpecError::new("/spec/priority", detail));
@@ -78,6 +80,21 @@ fn budget(spec: &JobSpec) -> Result<(), SpecError> {
             budget.check(1, &[1.; 3]).map_err(|error| SpecError::new("/spec/budget/epsilon", error))
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+fn transfer(spec: &JobSpec) -> Result<(), SpecError> {
+    let names = &spec.transfer_to;
+    if names.len() > MOST_TRANSFERS {
+        let detail = format!("there are {} models: use at most {MOST_TRANSFERS}", names.len());
+        return Err(SpecError::new("/spec/transfer_to", detail));
+    }
+    match (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
+        Some(twice) => {
+            let detail = format!("{:?} stands there twice: name each model once", names[twice]);
+            Err(SpecError::new(format!("/spec/transfer_to/{twice}"), detail))
+        }
+        None => Ok(()),
     }
 }
 

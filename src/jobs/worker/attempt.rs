@@ -99,13 +99,25 @@ impl Attempt {
         let loading = self.trace.load();
         let loaded = load(jobs.artifacts(), &self.job).await?;
         drop(loading);
+        let others = self.others()?;
         let checkpoints = self.checkpoints.get_or_init(|| Checkpoints::new(jobs, &self.job, host, engine));
-        let mut attacked = self.attack(loaded, host, engine, checkpoints).await?;
+        let mut attacked = self.attack(loaded, (host, engine), others, checkpoints).await?;
         let machine = Machine::this(engine.device(), engine.precision());
-        attacked.files.push(manifest(&self.job, host, (machine, &attacked)));
+        let identities = self.job.spec.transfer_to.iter().filter_map(|name| self.pool.jobs.hosts().find(Some(name)));
+        let identities = identities.map(|host| host.identity.clone()).collect();
+        attacked.files.push(manifest(&self.job, (host, identities), (machine, &attacked)));
         let _publishing = self.trace.publish(attacked.files.len());
         let outcome = publish(jobs, &self.job, attacked).await?;
         Ok(End::Succeeded(Box::new(outcome)))
+    }
+
+    /// The engines of the other models that the attack is shown to.
+    fn others(&self) -> Result<Vec<(String, Engine)>, Fault> {
+        let engine = |name: &String| match self.pool.jobs.hosts().find(Some(name)) {
+            Some(host) => Ok((name.clone(), host.engine())),
+            None => Err(Fault::not_held(name)),
+        };
+        self.job.spec.transfer_to.iter().map(engine).collect()
     }
 
     /// Runs the attack on a thread of its own: one that hangs must not keep the process from ending. Its states are
@@ -113,8 +125,8 @@ impl Attempt {
     async fn attack(
         &self,
         loaded: Loaded,
-        host: &Arc<Host>,
-        engine: &Engine,
+        (host, engine): (&Arc<Host>, &Engine),
+        others: Vec<(String, Engine)>,
         checkpoints: &Checkpoints,
     ) -> Result<Attacked, Fault> {
         let _steps = self.trace.attack(&self.follow);
@@ -133,7 +145,7 @@ impl Attempt {
             let _inside = span.entered();
             let control = Control { cancel, watcher: &mut watcher };
             // Nobody listens any more if the attempt was given up.
-            let _ = answer.send(attack(&engine, loaded, control, &follow));
+            let _ = answer.send(attack(&engine, loaded, (control, &others), &follow));
         };
         std::thread::Builder::new().name("attack".into()).spawn(work).map_err(|error| Fault::device(&error))?;
         let (answered, ()) = tokio::join!(answered, checkpoints.follow(states));
@@ -142,9 +154,17 @@ impl Attempt {
     }
 }
 
-fn attack(engine: &Engine, loaded: Loaded, control: Control, follow: &Follow) -> Result<Attacked, RunError> {
+fn attack(
+    engine: &Engine,
+    loaded: Loaded,
+    (control, others): (Control, &[(String, Engine)]),
+    follow: &Follow,
+) -> Result<Attacked, RunError> {
     follow.enter_device();
-    let run = run_attack(engine, &loaded.request, control);
+    let run = run_attack(engine, &loaded.request, control).and_then(|mut run| {
+        run.transfer_to(others)?;
+        Ok(run)
+    });
     follow.leave_device();
     let run = run?;
     follow.complete();

@@ -42,6 +42,15 @@ impl Fault {
         Self::passing("device", "the attack ended by a fault of this program: tell its operator the attack's id")
     }
 
+    /// Another worker may hold the model.
+    pub(super) fn not_held(model: &str) -> Self {
+        let detail = format!(
+            "the worker that holds the attacked model does not hold {model:?}: leave it out of transfer_to, or have \
+             its operator serve both models in one process"
+        );
+        Self::Passing(Failure { code: "not_held".into(), detail, pointer: Some("/spec/transfer_to".into()) })
+    }
+
     fn passing(code: &str, detail: &str) -> Self {
         Self::Passing(Failure { code: code.into(), detail: detail.into(), pointer: None })
     }

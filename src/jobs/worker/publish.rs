@@ -8,16 +8,20 @@ use crate::artifact::{ArtifactError, content_type, layout};
 use crate::evaluation::Artifact;
 use crate::evaluation::result::{AttackResult, Scored};
 use crate::jobs::{ArtifactRecord, Comparison, Host, Job, Jobs, Outcome, Scores};
-use crate::report::manifest::{Machine, Manifest, sha256};
+use crate::report::manifest::{Machine, Manifest, ModelIdentity, sha256};
 
 /// Holds a duration, and so differs between two runs of one request.
 const MANIFEST: &str = "manifest.json";
 
 /// Where the files come from, as a file.
-pub(super) fn manifest(job: &Job, host: &Host, (machine, attacked): (Machine, &Attacked)) -> Artifact {
+pub(super) fn manifest(
+    job: &Job,
+    (host, others): (&Host, Vec<ModelIdentity>),
+    (machine, attacked): (Machine, &Attacked),
+) -> Artifact {
     let inputs = job.inputs.records().map(|(role, record)| (role.name().to_owned(), record.sha256.clone()));
     let manifest = Manifest::new(
-        (host.identity.clone(), machine),
+        (host.identity.clone(), others, machine),
         inputs.collect(),
         (&attacked.result.request, attacked.duration),
         &attacked.files,

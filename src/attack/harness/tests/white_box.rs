@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use serde::Deserialize;
 
 use super::*;
-use crate::attack::{Apgd, Bim, DiFgsm, MiFgsm, NiFgsm, Padam, Strongest, TiFgsm};
+use crate::attack::{Apgd, Bim, DiFgsm, Member, MemberMethod, MiFgsm, NiFgsm, Padam, Strongest, TiFgsm};
 use crate::imaging::Image;
 use crate::loss::{Loss, Progress, Term};
 
@@ -114,7 +114,7 @@ fn every_method_keeps_its_budget_and_visits_as_many_points_as_it_says() {
             assert!(outcome.within_budget == Some(true), "{spec:?}");
             let reduces = match &spec {
                 AttackSpec::Apgd(apgd) => apgd.radius_reduction,
-                AttackSpec::Strongest(strongest) => strongest.radius_reduction,
+                AttackSpec::Strongest(strongest) => strongest.members.iter().any(|member| member.radius_reduction),
                 _ => false,
             };
             let inside = outcome.records.iter().filter(|record| record.budget_used.unwrap() <= 1. + 1e-5);
@@ -200,6 +200,17 @@ fn every_method_that_was_stopped_anywhere_goes_on_to_the_same_result() {
 }
 
 #[test]
+fn once_the_mask_cannot_get_worse_the_remaining_restarts_are_left_out() {
+    let spec = AttackSpec::Pgd(Pgd { steps: 12, restarts: 5, ..Pgd::default() });
+    let outcome = attack(&spec, setup(12, 10, budget(Norm::Linf, 60., Unit::Pixel255))).unwrap();
+    assert_eq!((outcome.file.evaluation.dsc, outcome.restarts), (0., 1));
+    assert_eq!(outcome.records.len(), 13);
+    assert!(outcome.notes.iter().any(|note| note.contains("1 of 5 restarts were enough")), "{:?}", outcome.notes);
+    let weak = attack(&spec, setup(12, 10, budget(Norm::Linf, 1., Unit::Pixel255))).unwrap();
+    assert_eq!((weak.restarts, weak.records.len()), (5, 65));
+}
+
+#[test]
 fn segpgd_is_told_how_far_the_attack_is() {
     let setup = setup(8, 8, budget(Norm::Linf, 9., Unit::Pixel255));
     let spec = AttackSpec::Pgd(Pgd { steps: 6, ..Pgd::default() });
@@ -228,14 +239,31 @@ proptest! {
         radius_reduction in any::<bool>(), starts in 1usize..3,
     ) {
         let setup = Setup { seed, ..setup(width, height, budget(norm, levels, Unit::Pixel255)) };
-        let losses = vec![Loss::MaskedCe, Loss::SegPgd, Loss::DiceCe, Loss::Margin];
-        let strongest = Strongest { losses: losses.clone(), steps: 6, starts, radius_reduction };
-        let (float, file) = scores(&attack(&AttackSpec::Strongest(strongest), setup.clone()).unwrap());
-        for loss in losses {
-            let member = Apgd { steps: 6, restarts: starts, radius_reduction, random_start: true };
-            let (member_float, member_file) = scores(&with_loss(&AttackSpec::Apgd(member), &setup, loss));
-            prop_assert!(float <= member_float, "{loss}: {float} and {member_float}");
-            prop_assert!(file <= member_file, "{loss}: {file} and {member_file}");
+        let apgd = |loss| Member { method: MemberMethod::Apgd, loss: Some(loss), radius_reduction };
+        let alone = |method| Member { method, loss: None, radius_reduction: false };
+        let members: Vec<_> = [MemberMethod::Fgsm, MemberMethod::Padam, MemberMethod::Pgd].map(alone).into_iter()
+            .chain([Loss::MaskedCe, Loss::SegPgd, Loss::DiceCe].map(apgd)).collect();
+        let strongest = Strongest { members: members.clone(), steps: 6, starts };
+        let outcome = attack(&AttackSpec::Strongest(strongest.clone()), setup.clone()).unwrap();
+        let (float, file) = scores(&outcome);
+        prop_assert!(outcome.records.len() as u64 <= AttackSpec::Strongest(strongest).points());
+        for member in members {
+            let spec = match member.method {
+                MemberMethod::Fgsm => AttackSpec::Fgsm(Fgsm {}),
+                MemberMethod::Padam => AttackSpec::Padam(Padam { steps: 6, ..Padam::default() }),
+                MemberMethod::Pgd => AttackSpec::Pgd(Pgd { steps: 6, restarts: starts, ..Pgd::default() }),
+                _ => AttackSpec::Apgd(Apgd { steps: 6, restarts: starts, radius_reduction, random_start: true }),
+            };
+            let alone = with_loss(&spec, &setup, member.loss.unwrap_or(Loss::Bce));
+            let (member_float, member_file) = scores(&alone);
+            // What comes after a mask that cannot get worse is left out.
+            prop_assert!(float <= member_float || file == 0., "{member}: {float} and {member_float}");
+            prop_assert!(file <= member_file, "{member}: {file} and {member_file}");
+            let mine = outcome.records.iter().filter(|r| r.tried.as_deref() == Some(&member.to_string()));
+            // a member that was run at all was run as it runs alone
+            for (one, other) in mine.zip(&alone.records) {
+                prop_assert_eq!((one.step, one.loss, one.dsc), (other.step, other.loss, other.dsc));
+            }
         }
     }
 
@@ -292,11 +320,15 @@ fn parameters_that_make_no_sense_are_refused() {
         (r#"{"method":"padam","steps":0}"#, "at least one step"),
         (r#"{"method":"apgd","steps":3,"radius_reduction":true}"#, "at least 4 steps"),
         (r#"{"method":"apgd","restarts":2,"random_start":false}"#, "use 1"),
-        (r#"{"method":"strongest","losses":[]}"#, "at least one loss"),
-        (r#"{"method":"strongest","losses":["jsd","bce","jsd"]}"#, "losses is jsd"),
+        (r#"{"method":"strongest","members":[]}"#, "at least one member"),
+        (r#"{"method":"strongest","members":[{"method":"pgd"},{"method":"pgd"}]}"#, "members is pgd"),
+        (r#"{"method":"strongest","members":[{"method":"pgd","radius_reduction":true}]}"#, "only apgd"),
         (r#"{"method":"strongest","starts":0}"#, "starts is 0"),
     ] {
         assert!(refusal(json).contains(says), "{json}: {}", refusal(json));
     }
-    assert!(serde_json::from_str::<AttackSpec>(r#"{"method":"strongest","losses":["hinge"]}"#).is_err());
+    assert!(
+        serde_json::from_str::<AttackSpec>(r#"{"method":"strongest","members":[{"method":"apgd","loss":"hinge"}]}"#)
+            .is_err()
+    );
 }

@@ -29,13 +29,15 @@ impl Tracker<'_> {
         self.finish_by(x, &Measure::default(), oracle)
     }
 
-    /// [`Self::finish`] with another measure for the last point. Files are measured by the objective itself.
+    /// [`Self::finish`] with another measure for the last point; a member of an ensemble has its loss. Files are
+    /// measured by the objective itself.
     ///
     /// # Errors
     /// As [`Self::finish`].
     pub fn finish_by(&mut self, x: &Tensor, measure: &Measure, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
+        let loss = measure.loss.or_else(|| self.role.as_ref()?.loss);
         let under = self.under.as_ref().map(|under| &under.text);
-        let (loss, logits) = text::loss(oracle, under, x, measure)?;
+        let (loss, logits) = text::loss(oracle, under, x, &Measure { loss, ..measure.clone() })?;
         let last = self.visited(x, loss, &logits)?;
         let best = self.better(self.round.as_ref(), &last)?.unwrap_or(&last).clone();
         // Recorded once all questions are answered: who is stopped between two of them begins with the first again.
