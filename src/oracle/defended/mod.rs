@@ -72,6 +72,28 @@ pub trait Transformation {
         1
     }
 
+    /// The target `[h, w]` for what the model sees of an image of the size `frame`, under the same draws; `None` where
+    /// everything stays in its place.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    fn moved(
+        &self,
+        _target: &Tensor,
+        _frame: (usize, usize),
+        _draws: &mut Draws,
+    ) -> candle_core::Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// The logits `[h, w]` for the image from those for what the model saw, under the same draws.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    fn moved_back(&self, logits: Tensor, _frame: (usize, usize), _draws: &mut Draws) -> candle_core::Result<Tensor> {
+        Ok(logits)
+    }
+
     /// The prompts under which the model is asked beside `prompt` itself; an answer is the mean over all of them.
     fn companions(&self, _prompt: &str) -> Vec<String> {
         vec![]
@@ -89,6 +111,8 @@ pub struct Defended<'a> {
     seed: u64,
     /// What `inner` reads unless it is told otherwise.
     prompt: String,
+    /// What `inner` compares with unless it is told otherwise.
+    target: Option<Tensor>,
     /// If points are normalised, how.
     normalised: Option<Preprocess>,
 }
@@ -101,7 +125,12 @@ impl<'a> Defended<'a> {
         seed: u64,
         normalised: Option<Preprocess>,
     ) -> Self {
-        Self { inner, defence, seed, prompt: String::new(), normalised }
+        Self { inner, defence, seed, prompt: String::new(), target: None, normalised }
+    }
+
+    /// The target of `inner`'s objective `[h, w]`, for a defence that moves the image: the target moves along.
+    pub fn against(self, target: Tensor) -> Self {
+        Self { target: Some(target), ..self }
     }
 
     /// The prompt of `inner`, for a defence that asks under others too.
@@ -143,23 +172,43 @@ impl<'a> Defended<'a> {
         })
     }
 
+    /// How the answer to what the model sees of `x` is measured.
+    fn measured(&self, x: &Tensor, measure: &Measure, key: [u8; 32]) -> Result<Measure, OracleError> {
+        let Some(target) = measure.target.as_ref().or(self.target.as_ref()) else { return Ok(measure.clone()) };
+        Ok(match self.defence.moved(target, frame(x)?, &mut Draws::from_key(key))? {
+            Some(target) => Measure { target: Some(target), ..measure.clone() },
+            None => measure.clone(),
+        })
+    }
+
+    /// The logits of `x` itself.
+    fn moved_back(&self, x: &Tensor, logits: Tensor, key: [u8; 32]) -> Result<Tensor, OracleError> {
+        Ok(self.defence.moved_back(logits, frame(x)?, &mut Draws::from_key(key))?)
+    }
+
     /// Mean loss and mean logits over draws and prompts.
     fn mean(
         &mut self,
-        text: Option<&Text>,
+        (text, measure): (Option<&Text>, &Measure),
         x: &Tensor,
-        mut ask: impl FnMut(&mut dyn Oracle, Option<&Text>, &Tensor) -> Result<(f32, Tensor), OracleError>,
+        mut ask: impl FnMut(&mut dyn Oracle, Option<&Text>, &Tensor, &Measure) -> Result<(f32, Tensor), OracleError>,
     ) -> Result<(f32, Tensor), OracleError> {
         let (mut mean, texts) = (Mean::default(), self.texts(text));
         for key in self.keys(x, "loss")? {
-            let seen = self.defend(x, key)?;
+            let (seen, measure) = (self.defend(x, key)?, self.measured(x, measure, key)?);
             for text in &texts {
-                let (loss, logits) = ask(self.inner, text.as_ref(), &seen)?;
-                mean.add(loss, logits)?;
+                let (loss, logits) = ask(self.inner, text.as_ref(), &seen, &measure)?;
+                mean.add(loss, self.moved_back(x, logits, key)?)?;
             }
         }
         mean.finish()
     }
+}
+
+/// Height and width of `[3, h, w]`.
+fn frame(x: &Tensor) -> candle_core::Result<(usize, usize)> {
+    let (_, height, width) = x.dims3()?;
+    Ok((height, width))
 }
 
 /// A mean over draws and prompts.
@@ -195,19 +244,19 @@ fn over(sum: Tensor, count: usize) -> candle_core::Result<Tensor> {
 
 impl Defended<'_> {
     fn loss_with(&mut self, text: Option<&Text>, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
-        self.mean(text, x, |inner, text, x| text::loss(inner, text, x, measure))
+        self.mean((text, measure), x, text::loss)
     }
 
     fn gradient_with(&mut self, text: Option<&Text>, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
         let (mut mean, mut gradients, texts) = (Mean::default(), None, self.texts(text));
         for key in self.keys(x, "gradient")? {
-            let seen = self.defend(x, key)?;
+            let (seen, measure) = (self.defend(x, key)?, self.measured(x, measure, key)?);
             for text in &texts {
-                let answer = text::gradient(self.inner, text.as_ref(), &seen, measure)?;
+                let answer = text::gradient(self.inner, text.as_ref(), &seen, &measure)?;
                 // Normalising before and after scales by a factor and its reciprocal: no trace of it is left here.
                 let gradient = self.defence.pull_back(&answer.gradient, &mut Draws::from_key(key))?;
                 gradients = Some(sum(gradients.take(), gradient)?);
-                mean.add(answer.loss, answer.logits)?;
+                mean.add(answer.loss, self.moved_back(x, answer.logits, key)?)?;
             }
         }
         let count = mean.count;
@@ -227,11 +276,11 @@ impl Oracle for Defended<'_> {
     }
 
     fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
-        let ask = |inner: &mut dyn Oracle, text: Option<&Text>, x: &Tensor| match text {
+        let ask = |inner: &mut dyn Oracle, text: Option<&Text>, x: &Tensor, measure: &Measure| match text {
             None => Ok((0., inner.logits(x)?)),
-            Some(_) => text::loss(inner, text, x, &Measure::default()),
+            Some(_) => text::loss(inner, text, x, measure),
         };
-        Ok(self.mean(None, x, ask)?.1)
+        Ok(self.mean((None, &Measure::default()), x, ask)?.1)
     }
 
     fn loss_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
@@ -245,14 +294,14 @@ impl Oracle for Defended<'_> {
     fn text_gradient(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<TextAnswer, OracleError> {
         let (mut mean, mut gradients, texts) = (Mean::default(), None, self.texts(Some(text)));
         for key in self.keys(x, "gradient")? {
-            let seen = self.defend(x, key)?;
-            let answer = self.inner.text_gradient(text, &seen, measure)?;
+            let (seen, measure) = (self.defend(x, key)?, self.measured(x, measure, key)?);
+            let answer = self.inner.text_gradient(text, &seen, &measure)?;
             gradients = Some(sum(gradients.take(), answer.gradient)?);
-            mean.add(answer.loss, answer.logits)?;
+            mean.add(answer.loss, self.moved_back(x, answer.logits, key)?)?;
             // Companions count as constants: what they have in common with the text has other tokens there.
             for companion in &texts[1..] {
-                let (loss, logits) = text::loss(self.inner, companion.as_ref(), &seen, measure)?;
-                mean.add(loss, logits)?;
+                let (loss, logits) = text::loss(self.inner, companion.as_ref(), &seen, &measure)?;
+                mean.add(loss, self.moved_back(x, logits, key)?)?;
             }
         }
         let count = mean.count;

@@ -64,6 +64,7 @@ fn defences() -> Vec<Defence> {
         Defence::Resize(Rescale::default()),
         Defence::TotalVariation(TotalVariation::default()),
         Defence::RandomResize(RandomResize::default()),
+        Defence::RandomResize(RandomResize { pad: true, ..RandomResize::default() }),
         Defence::Smoothing(Smoothing::default()),
         Defence::PromptEnsemble(PromptEnsemble::default()),
     ]
@@ -208,7 +209,7 @@ fn parameters_are_read_with_defaults_and_checked() {
         (Defence::Gaussian(Gaussian { deviation: f64::NAN }), "deviation"),
         (Defence::Resize(Rescale { scale: 1. }), "scale"),
         (Defence::TotalVariation(TotalVariation { weight: 0. }), "weight"),
-        (Defence::RandomResize(RandomResize { lowest: 0.5, samples: 1 }), "samples"),
+        (Defence::RandomResize(RandomResize { lowest: 0.5, samples: 1, pad: false }), "samples"),
         (Defence::Smoothing(Smoothing { deviation: 2., samples: 8 }), "deviation"),
         (Defence::PromptEnsemble(PromptEnsemble { prompts: vec!["a".into(); 16] }), "prompts"),
         (Defence::PromptEnsemble(PromptEnsemble { prompts: vec!["<|endoftext|>".into()] }), "prompts"),
@@ -240,4 +241,32 @@ fn an_ensemble_of_prompts_is_the_mean_over_them_and_the_prompt_itself() {
     let templates = PromptEnsemble::default().companions("polyp");
     assert!(templates.contains(&"polypoid lesion".into()) && templates.contains(&"segment the polyp".into()));
     assert!(templates.len() < 16 && !templates.contains(&"polyp".into()), "{templates:?}");
+}
+
+#[test]
+fn a_padded_picture_takes_its_mask_along_and_its_logits_come_back() {
+    let defence = RandomResize { lowest: 0.5, samples: 2, pad: true };
+    let (height, width) = (40, 32);
+    let inside = |i: usize| f32::from(u8::from((10..30).contains(&(i / width)) && (8..22).contains(&(i % width))));
+    let mask: Vec<f32> = (0..height * width).map(inside).collect();
+    let mask = Tensor::from_vec(mask, (height, width), &Device::Cpu).unwrap();
+    let x = Tensor::stack(&[&mask, &mask, &mask], 0).unwrap();
+    let differ =
+        |a: &Tensor, b: &Tensor| flat(a).iter().zip(flat(b)).filter(|(a, b)| (**a > 0.5) != (*b > 0.5)).count();
+    let mut places = std::collections::BTreeSet::new();
+    for key in 0..20 {
+        let seen = defence.apply(&x, &mut draws(key)).unwrap().get(0).unwrap();
+        let moved = defence.moved(&mask, (height, width), &mut draws(key)).unwrap().unwrap();
+        assert!(differ(&seen, &moved) == 0, "mask and picture move together");
+        let back = defence.moved_back(seen.clone(), (height, width), &mut draws(key)).unwrap();
+        // along the outline of 68 pixels
+        assert!(back.dims() == mask.dims() && differ(&back, &mask) <= 68, "{}", differ(&back, &mask));
+        places.insert(flat(&moved).iter().position(|v| *v > 0.5));
+        // logits of another size than the picture
+        let small = Tensor::zeros((7, 9), candle_core::DType::F32, &Device::Cpu).unwrap();
+        assert_eq!(defence.moved_back(small, (height, width), &mut draws(key)).unwrap().dims(), [7, 9]);
+    }
+    assert!(places.len() > 10, "{places:?}");
+    let still = RandomResize::default();
+    assert!(still.moved(&mask, (height, width), &mut draws(1)).unwrap().is_none());
 }
