@@ -11,6 +11,9 @@ use crate::oracle::{Measure, Oracle, Text};
 /// All steps together reach the edge of the ball two and a half times.
 const REACH: f64 = 2.5;
 
+/// Two vectors of one length are at most twice that apart.
+const MOST_RADIUS: f64 = 4.;
+
 /// Projected gradient steps on the conditional vector that the decoder gets from the text encoder, in an L2 ball around
 /// the prompt's, on the unchanged image. It needs no text that has such a vector, so it bounds what texts within
 /// the ball can do, as far as PGD finds it; the step is `2.5 radius / steps` along the gradient over its length.
@@ -19,8 +22,8 @@ const REACH: f64 = 2.5;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PromptEmbedding {
-    /// Radius of the ball, as a share of the vector's own L2 length: above 0 and at most 1.
-    #[schema(exclusive_minimum = 0, maximum = 1)]
+    /// Radius of the ball, as a multiple of the vector's own L2 length: above 0 and at most 4.
+    #[schema(exclusive_minimum = 0, maximum = 4)]
     pub radius: f64,
     /// Number of gradient steps.
     #[schema(minimum = 1, maximum = 9999)]
@@ -36,8 +39,8 @@ impl Default for PromptEmbedding {
 impl Attack for PromptEmbedding {
     fn check(&self) -> Result<(), AttackError> {
         steps::at_least_one("steps", self.steps, "take at least one step")?;
-        if !(self.radius > 0. && self.radius <= 1.) {
-            return Err(steps::refused("radius", self.radius, "use a share above 0 and at most 1"));
+        if !(self.radius > 0. && self.radius <= MOST_RADIUS) {
+            return Err(steps::refused("radius", self.radius, "use more than 0 and at most 4"));
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ fn gradients_to_the_text_are_those_of_pytorch() -> Result<()> {
         let folder = fixture(name);
         let truth = candle_core::safetensors::load(folder.join("text.safetensors"), &Device::Cpu)?;
         // a unit at the kink of its ReLU passes its gradient or not as rounding will have it
-        for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 1e-3)] {
+        for (dtype, tolerance) in [(DType::F64, 1e-9f64), (DType::F32, 1e-3)] {
             let ours = found(&folder, None, dtype)?;
             let pairs = [
                 ("embedding", &ours.embedding, 1e-5),

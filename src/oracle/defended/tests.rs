@@ -223,7 +223,8 @@ fn an_ensemble_of_prompts_is_the_mean_over_them_and_the_prompt_itself() {
     let x = point(8, 8, 0.9);
     let bowl = Bowl.loss_and_gradient(&x).unwrap();
     let defence = PromptEnsemble { prompts: vec!["polyp".into(), "colonic polyp".into(), "ab".into()] };
-    let mut defended = Defended::new(&mut Reader, &defence, 0, None).reading("polyp");
+    let mut reader = Reader;
+    let mut defended = Defended::new(&mut reader, &defence, 0, None).reading("polyp");
     // 5, 13 and 2 letters; its own prompt counts once
     let close = |a: &Tensor, b: &Tensor, times: f32| {
         flat(a).iter().zip(flat(b)).all(|(a, b)| (a - times * b).abs() < 1e-4 * (1. + b.abs()))

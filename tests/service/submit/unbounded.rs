@@ -73,7 +73,7 @@ async fn a_budget_goes_with_the_methods_that_have_one() -> Checked {
         (unbounded(json!({"method": "prompt", "edits": "rhyme"})), "/spec/attack/edits"),
         (unbounded(json!({"method": "prompt", "rounds": 5})), "/spec/attack/rounds"),
         (unbounded(json!({"method": "hot_flip", "flips": 9})), "/spec/attack/flips"),
-        (unbounded(json!({"method": "prompt_embedding", "radius": 2})), "/spec/attack/radius"),
+        (unbounded(json!({"method": "prompt_embedding", "radius": 5})), "/spec/attack/radius"),
         (unbounded(json!({"method": "joint"})), "/spec/budget"),
     ];
     for (submission, pointer) in wrong {

@@ -168,7 +168,7 @@ fn every_flip_can_be_typed_and_keeps_the_number_of_tokens() {
     let engine = tiny();
     let vocabulary = engine.vocabulary().unwrap();
     let longest = "one small pink round polyp in the lining of the colon ".repeat(12);
-    for prompt in [PROMPT, "polyp", "A Photo of a POLYP!", "polyp <|endoftext|> lesion", &longest] {
+    for prompt in [PROMPT, "polyp", "A Photo of a POLYP!", &longest] {
         let problem = request(&engine, prompt, None);
         let (outcome, _) = attacked(&flips(3), &engine, &problem);
         let original = vocabulary.all_ids(prompt).unwrap();
@@ -196,9 +196,13 @@ fn every_flip_can_be_typed_and_keeps_the_number_of_tokens() {
 #[test]
 fn a_text_without_a_token_that_can_be_replaced_is_refused() {
     let engine = tiny();
-    let problem = request(&engine, "<|startoftext|>", None);
-    let refused = run(&flips(1), &problem, &mut Heard::open(&engine, &problem), &mut Keeper::default()).unwrap_err();
-    assert!(matches!(refused, AttackError::Parameter { name: "prompt", .. }), "{refused}");
+    // an end token in the middle cuts the text off: what stands behind it could not be typed again
+    for prompt in ["", "<|startoftext|>", "polyp <|endoftext|> lesion"] {
+        let problem = request(&engine, prompt, None);
+        let mut oracle = Heard::open(&engine, &problem);
+        let refused = run(&flips(1), &problem, &mut oracle, &mut Keeper::default()).unwrap_err();
+        assert!(matches!(refused, AttackError::Parameter { name: "prompt", .. }), "{refused}");
+    }
 }
 
 #[test]
@@ -209,8 +213,8 @@ fn steps_on_the_embedding_are_those_of_pytorch_and_stay_in_the_ball() {
     let wanted = fixture("text.safetensors")["pgd"].to_dtype(DType::F64).unwrap();
     let norm = |x: &Tensor| x.sqr().unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap().sqrt();
     let own = wanted.get(0).unwrap();
-    // the file is asked about under the best of them
-    assert_eq!((texts.len(), outcome.records.len()), (10, 9));
+    // the files are asked about under the best of them and the last
+    assert!((10..=11).contains(&texts.len()) && outcome.records.len() == 9, "{}", texts.len());
     for (step, text) in texts[..9].iter().enumerate() {
         let Text::Embedding(found) = text else { panic!("{text:?}") };
         let found = found.to_dtype(DType::F64).unwrap();
@@ -293,12 +297,13 @@ proptest! {
         let setup = Setup { seed, prompt: "polyp".into(), ..setup(width, height, budget(norm, levels, Unit::Pixel255)) };
         let joint = AttackSpec::Joint(Joint { steps: 4, rounds, random_start, ..Joint::default() });
         let pgd = AttackSpec::Pgd(Pgd { steps: 4, random_start, ..Pgd::default() });
+        let most = joint.points();
         let (joint, pgd) = (attack(&joint, setup.clone()).unwrap(), attack(&pgd, setup).unwrap());
         prop_assert!(joint.float.evaluation.dsc <= pgd.float.evaluation.dsc);
         prop_assert!(joint.file.evaluation.dsc <= pgd.file.evaluation.dsc);
         prop_assert_eq!(joint.within_budget, Some(true));
         prop_assert!(joint.records.iter().all(|record| record.budget_used.unwrap() <= 1. + 1e-5));
-        prop_assert!(joint.records.len() as u64 <= AttackSpec::Joint(Joint { steps: 4, rounds, ..Joint::default() }).points());
+        prop_assert!(joint.records.len() as u64 <= most);
     }
 }
 
@@ -413,7 +418,7 @@ fn parameters_of_texts_that_make_no_sense_are_refused() {
         (r#"{"method":"hot_flip","beam":17}"#, "use 1 to 16"),
         (r#"{"method":"hot_flip","candidates":65}"#, "use 1 to 64"),
         (r#"{"method":"prompt_embedding","radius":0}"#, "radius is 0"),
-        (r#"{"method":"prompt_embedding","radius":1.5}"#, "at most 1"),
+        (r#"{"method":"prompt_embedding","radius":4.5}"#, "at most 4"),
         (r#"{"method":"prompt_embedding","steps":0}"#, "at least one step"),
         (r#"{"method":"joint","rounds":9}"#, "use 1 to 8"),
         (r#"{"method":"joint","edits":"negation"}"#, "use keeping"),
