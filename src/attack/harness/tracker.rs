@@ -4,6 +4,7 @@ mod ask;
 mod finish;
 mod label;
 mod role;
+mod under;
 
 use std::cell::Cell;
 
@@ -21,9 +22,10 @@ use super::saved::Saved;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
 use crate::oracle::{Answer, OracleError, Text};
+use label::Label;
 pub use label::TriedPrompt;
-use label::{Label, Under};
 pub use role::Role;
+use under::{Under, embedding, text_at};
 
 /// One visited point, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -253,21 +255,6 @@ impl<'a> Tracker<'a> {
         self.watcher.keep(Checkpoint { numbers, kept, state: self.state.clone() });
     }
 
-    /// What the model says about the clean image under the problem's prompt.
-    pub fn clean(&self) -> &Evaluation {
-        self.preference.clean()
-    }
-
-    /// Every point that was visited so far.
-    pub fn records(&self) -> &[StepRecord] {
-        &self.records
-    }
-
-    /// The best point so far, of all restarts.
-    pub fn best(&self) -> Option<&Visited> {
-        self.best.as_ref()
-    }
-
     /// Records a point on the way and the oracle's answer to it.
     ///
     /// # Errors
@@ -369,22 +356,5 @@ impl<'a> Tracker<'a> {
     /// The records, the best point and the best file, and the method's remarks; `None` if no restart was finished.
     pub fn into_parts(self) -> Option<(Vec<StepRecord>, Visited, Saved, Vec<String>)> {
         Some((self.records, self.best?, self.file?, self.remarks))
-    }
-}
-
-/// The text that a point was visited under, if not the problem's prompt: the records of a checkpoint hold prompts.
-fn text_at(records: &[StepRecord], at: At, embedding: Option<Tensor>) -> Option<Text> {
-    if let Some(embedding) = embedding {
-        return Some(Text::Embedding(embedding));
-    }
-    let record = records.iter().find(|record| (record.restart, record.step) == (at.restart, at.step))?;
-    record.prompt.as_ref().map(|prompt| Text::Prompt(prompt.text.clone()))
-}
-
-/// What of a text the records do not hold.
-fn embedding(text: Option<&Text>) -> Option<Tensor> {
-    match text? {
-        Text::Embedding(embedding) => Some(embedding.clone()),
-        Text::Prompt(_) => None,
     }
 }

@@ -11,6 +11,7 @@ mod bit_depth;
 mod defence;
 mod gaussian;
 mod jpeg;
+mod mean;
 mod median;
 mod planes;
 mod prompt_ensemble;
@@ -36,6 +37,8 @@ pub use random_resize::RandomResize;
 pub use resize::Rescale;
 pub use smoothing::Smoothing;
 pub use total_variation::TotalVariation;
+
+use mean::{Mean, over, sum};
 
 use super::{Answer, Measure, Oracle, OracleError, Text, TextAnswer, text};
 use crate::drawing::Draws;
@@ -209,37 +212,6 @@ impl<'a> Defended<'a> {
 fn frame(x: &Tensor) -> candle_core::Result<(usize, usize)> {
     let (_, height, width) = x.dims3()?;
     Ok((height, width))
-}
-
-/// A mean over draws and prompts.
-#[derive(Default)]
-struct Mean {
-    count: usize,
-    loss: f64,
-    logits: Option<Tensor>,
-}
-
-impl Mean {
-    fn add(&mut self, loss: f32, logits: Tensor) -> Result<(), OracleError> {
-        self.count += 1;
-        self.loss += f64::from(loss);
-        self.logits = Some(sum(self.logits.take(), logits)?);
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(f32, Tensor), OracleError> {
-        let logits = self.logits.ok_or_else(|| OracleError::Model("a defence without a draw".into()))?;
-        Ok(((self.loss / self.count as f64) as f32, over(logits, self.count)?))
-    }
-}
-
-fn sum(so_far: Option<Tensor>, more: Tensor) -> candle_core::Result<Tensor> {
-    so_far.map_or(Ok(more.clone()), |so_far| so_far + more)
-}
-
-/// Of one draw, the very numbers of the draw.
-fn over(sum: Tensor, count: usize) -> candle_core::Result<Tensor> {
-    if count == 1 { Ok(sum) } else { sum / count as f64 }
 }
 
 impl Defended<'_> {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{Tracker, Visited};
 use crate::attack::{AttackError, Evaluation};
 use crate::metric::Confusion;
-use crate::oracle::{Oracle, Text, TextAnswer};
+use crate::oracle::{Oracle, Text};
 use crate::prompt::Family;
 
 /// An edited prompt.
@@ -36,25 +36,6 @@ impl TriedPrompt {
     ) -> Result<Self, AttackError> {
         let consistency = Confusion::between(&evaluation.mask, &clean.mask)?.dsc();
         Ok(Self { family, text, consistency })
-    }
-}
-
-/// A text under which points are visited.
-pub(super) struct Under {
-    pub(super) text: Text,
-    /// What was done to the prompt, if that has a name.
-    family: Option<Family>,
-}
-
-impl Under {
-    /// As it stands in a record, if it is a prompt.
-    pub(super) fn tried(
-        &self,
-        evaluation: &Evaluation,
-        clean: &Evaluation,
-    ) -> Result<Option<TriedPrompt>, AttackError> {
-        let Text::Prompt(prompt) = &self.text else { return Ok(None) };
-        TriedPrompt::new((self.family, prompt.clone()), evaluation, clean).map(Some)
     }
 }
 
@@ -109,20 +90,6 @@ impl Tracker<'_> {
     /// A device that failed.
     pub fn try_original(&mut self, x: &Tensor, evaluation: Evaluation) -> Result<(), AttackError> {
         self.enter(Visited { at: self.now, x: x.clone(), text: None, evaluation }, Label::default())
-    }
-
-    /// From here to the end of the restart points are visited, and its last point is asked about, under `text`.
-    pub fn turn_to(&mut self, text: Text, family: Option<Family>) {
-        self.under = Some(Under { text, family });
-    }
-
-    /// Records the answer to a question about the text that the tracker was turned to.
-    ///
-    /// # Errors
-    /// A loss that is not finite.
-    pub fn visit_text(&mut self, x: &Tensor, answer: &TextAnswer) -> Result<(), AttackError> {
-        let visited = self.visited(x, answer.loss, &answer.logits)?;
-        self.record(visited, Label::default())
     }
 
     /// Whether this restart has a point that may become the result.
