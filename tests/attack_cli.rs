@@ -318,6 +318,29 @@ fn corruptions_and_prompts_are_columns_of_a_table() {
 }
 
 #[test]
+fn attacks_are_shown_to_other_models() {
+    let desk = Desk::new();
+    let said = desk.attack("--image image.png --mask mask.png --method fgsm --transfer-to demo --out out");
+    assert!(said.contains("shown to demo: DSC "), "{said}");
+    let result = desk.json("out/result.json");
+    assert_eq!((&result["model"], &result["transfer"][0]["model"]), (&"tiny".into(), &"demo".into()));
+    assert_ne!(result["transfer"][0]["clean"]["dsc"], result["clean"]["dsc"]);
+    assert_eq!(desk.json("out/manifest.json")["transfer_to"][0]["name"], "demo");
+    assert!(desk.refusal_to("--transfer-to absent").contains("--transfer-to absent"));
+    assert!(desk.refusal_to("--transfer-to demo --transfer-to demo").contains("another model is called"));
+
+    write_folder(Kind::Endoscopy, &desk.path("phantoms"), 0..2, (48, 40)).unwrap();
+    let flags = "evaluate --data phantoms --method fgsm --epsilon 8 --transfer-to demo --out table";
+    let output = desk.run(flags);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = std::fs::read_to_string(desk.path("table/results.csv")).unwrap();
+    let columns: Vec<_> =
+        table.lines().skip(1).map(|line| line.split(',').skip(2).take(3).collect::<Vec<_>>()).collect();
+    assert_eq!(columns[..3], [["none", "", ""], ["fgsm", "", "8"], ["fgsm", "on demo", "8"]]);
+    assert_eq!(columns.len(), 6);
+}
+
+#[test]
 fn a_defended_model_is_attacked_with_and_without_knowledge_of_its_defence() {
     let desk = Desk::new();
     let said = desk.attack("--image image.png --mask mask.png --steps 4 --defence bit_depth:bits=3");
@@ -368,24 +391,28 @@ fn a_table_of_a_defended_model_has_both_scores() {
 #[test]
 fn a_certificate_counts_what_is_abstained_from_as_wrong_and_repeats_itself() {
     let desk = Desk::new();
-    let run = |out: &str, jobs: usize| {
-        let flags = format!("--sigma 0.02 --choose 3 --samples 70 --alpha 0.01 --jobs {jobs} --out {out}");
-        let output = desk.run(&format!("certify --image image.png --mask mask.png --prompt polyp {flags}"));
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        desk.files(out)
+    let method = "--method seg_certify --parameter sigma=0.02 --parameter choose=3 --parameter samples=70";
+    let run = |out: &str| {
+        desk.attack(&format!("--image image.png --mask mask.png {method} --parameter alpha=0.01 --out {out}"));
+        let mut files = desk.files(out);
+        files.remove("manifest.json");
+        files
     };
-    assert_eq!(run("a", 1), run("b", 4));
-    let document = desk.json("a/certificate.json");
-    let (predicted, abstained) = (desk.mask("a/mask.png"), desk.mask("a/abstained.png"));
+    assert_eq!(run("a"), run("b"));
+    let result = desk.json("a/result.json");
+    let (predicted, abstained) = (desk.mask("a/mask_smoothed.png"), desk.mask("a/abstained.png"));
     let (_, reference) = picture();
     let wrong =
         Mask::from_fn(90, 72, |x, y| if abstained.get(x, y) { !reference.get(x, y) } else { predicted.get(x, y) });
-    assert_eq!(document["scores"]["certified_dsc"], Confusion::between(&wrong, &reference).unwrap().dsc());
-    assert_eq!(document["abstained_share"], abstained.area() as f64 / (90. * 72.));
-    assert!((document["radius_l2"].as_f64().unwrap() - 0.02 * 0.674_489_75).abs() < 1e-9);
+    let certificate = &result["certificate"];
+    assert_eq!(certificate["certified_dsc"], Confusion::between(&wrong, &reference).unwrap().dsc());
+    assert_eq!(certificate["abstained_share"], abstained.area() as f64 / (90. * 72.));
+    assert!((certificate["radius_l2"].as_f64().unwrap() - 0.02 * 0.674_489_75).abs() < 1e-9);
+    assert_eq!((&result["worst"], &result["queries"]["gradient"]), (&"gaussian noise".into(), &0.into()));
 
-    let few = desk.run("certify --image image.png --prompt polyp --samples 20");
-    assert!(!few.status.success() && String::from_utf8_lossy(&few.stderr).contains("use at least"), "{few:?}");
+    let few = desk.refusal_to("--method seg_certify --parameter samples=40 --out few");
+    assert!(few.contains("one of 6480 pixels needs 55"), "{few}");
+    assert!(desk.refusal_to("--method seg_certify --defence jpeg --out few").contains("--defence"));
 }
 
 #[test]

@@ -15,10 +15,17 @@ pub struct Fgsm {}
 impl Attack for Fgsm {
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let ball = problem.ball();
-        let x = ball.clean();
-        let answer = oracle.gradient_by(x, &Measure::after(0, 1))?;
-        log.visit(x, &answer)?;
-        let x = ball.advance(x, &answer.gradient, ball.radius())?;
+        let mut x = match log.resume() {
+            Some([x]) => x,
+            None => ball.clean().clone(),
+        };
+        for step in log.step()..1 {
+            log.keep([&x]);
+            let answer = oracle.gradient_by(&x, &Measure::after(step, 1))?;
+            log.visit(&x, &answer)?;
+            x = ball.advance(&x, &answer.gradient, ball.radius())?;
+        }
+        log.keep([&x]);
         log.finish(&x, oracle)
     }
 }

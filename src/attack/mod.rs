@@ -26,6 +26,7 @@ mod prompt;
 mod prompt_embedding;
 pub mod protocol;
 mod schema;
+mod seg_certify;
 mod steps;
 mod strongest;
 mod ti_fgsm;
@@ -59,6 +60,7 @@ pub use pgd::Pgd;
 pub use prompt::Prompt;
 pub use prompt_embedding::PromptEmbedding;
 pub use protocol::{Choices, Protocol};
+pub use seg_certify::SegCertify;
 pub use strongest::{Member, MemberMethod, Strongest};
 pub use ti_fgsm::TiFgsm;
 
@@ -194,6 +196,8 @@ pub enum AttackSpec {
     PromptEmbedding(PromptEmbedding),
     /// Image and text in turns: [`Joint`].
     Joint(Joint),
+    /// What no attack can do: [`SegCertify`].
+    SegCertify(SegCertify),
 }
 
 impl AttackSpec {
@@ -225,6 +229,7 @@ impl AttackSpec {
             Self::HotFlip(flip) => flip,
             Self::PromptEmbedding(embedding) => embedding,
             Self::Joint(joint) => joint,
+            Self::SegCertify(certify) => certify,
         }
     }
 
@@ -256,6 +261,7 @@ impl AttackSpec {
             Self::HotFlip(_) => "hot_flip",
             Self::PromptEmbedding(_) => "prompt_embedding",
             Self::Joint(_) => "joint",
+            Self::SegCertify(_) => "seg_certify",
         }
     }
 
@@ -302,6 +308,7 @@ impl AttackSpec {
             Self::HotFlip(flip) => flip.points() as u64,
             Self::PromptEmbedding(embedding) => walks(embedding.steps, 1),
             Self::Joint(joint) => joint.points(),
+            Self::SegCertify(certify) => certify.points(),
         }
     }
 

@@ -4,45 +4,40 @@
 //! that class has a probability above `tau`, it is the smoothed model's answer for every image within an L2 distance of
 //! `sigma Phi^-1(tau)`: this is proven, and holds against every attack (Cohen, Rosenfeld and Kolter 2019, arXiv
 //! 1902.02918). Probabilities are estimated from samples and tested for all pixels at once with Holm's correction;
-//! pixels that fail the test are abstained from: SegCertify, Fischer, Baader and Vechev 2021, arXiv 2107.00228.
+//! pixels that fail the test are abstained from: SegCertify, Fischer, Baader and Vechev 2021, arXiv 2107.00228. The
+//! samples are drawn by the [method](crate::attack::SegCertify) of that name.
 
 mod test;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
-use crate::drawing::Draws;
-use crate::engine::{CancelToken, Engine, Goal, Objective, RowSpec, Space};
-use crate::evaluation::RunError;
-use crate::imaging::{Image, Mask};
-use crate::loss::Loss;
+use crate::imaging::{ImagingError, Mask};
 use crate::metric::{Confusion, MetricError};
-use crate::model::{Conditioning, Resize, upsampled_mask};
-use crate::oracle::Oracle;
 
 pub use test::{holm, normal_quantile, tail_probabilities};
 
 /// Probabilities for which [`normal_quantile`] is exact to nine digits.
-const MOST_TAU: f64 = 0.97;
+pub const MOST_TAU: f64 = 0.97;
 
-/// How to certify.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Certification {
+/// How often each pixel was foreground, and in how many samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// One entry for every pixel, row by row.
+    pub foreground: Vec<u64>,
+    /// The number of samples.
+    pub samples: usize,
+}
+
+/// What a pixel's class is held against.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rule {
     /// Standard deviation of the noise, as a share of full scale.
     pub sigma: f64,
-    /// Samples that decide on the class.
-    pub choose: usize,
-    /// Samples that test it.
-    pub test: usize,
     /// The probability that a class needs.
     pub tau: f64,
     /// The probability that any pixel is certified wrongly.
     pub alpha: f64,
-    /// Seed of the noise.
-    pub seed: u64,
 }
 
 /// What is certain of an image.
@@ -56,157 +51,103 @@ pub struct Certificate {
     pub radius: f64,
 }
 
-/// A parameter that makes no sense.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum CertifyError {
-    /// Out of range.
-    #[error("{name} is {value}: {rule}")]
-    Parameter { name: &'static str, value: String, rule: &'static str },
-    /// Even a pixel that never changes its class would fail.
-    #[error("{samples} samples cannot certify one of {pixels} pixels: use at least {needed}")]
-    Samples { samples: usize, pixels: usize, needed: usize },
+/// A certificate in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct CertificateScores {
+    /// L2 distance up to which certified pixels keep their class, in units of full scale over all values of the image.
+    pub radius_l2: f64,
+    /// Share of the pixels without a certificate.
+    pub abstained_share: f64,
+    /// DSC of the smoothed model's mask, all pixels taken at their word.
+    pub smoothed_dsc: f64,
+    /// The lower bound: DSC if every pixel without a certificate is wrong.
+    pub certified_dsc: f64,
+    /// The same of IoU.
+    pub certified_iou: f64,
 }
 
-impl Certification {
-    /// Checks the parameters, for an image of so many pixels.
-    ///
-    /// # Errors
-    /// A parameter out of range, or too few samples for any certificate.
-    pub fn check(&self, pixels: usize) -> Result<(), CertifyError> {
-        let refuse = |name, value: String, rule| Err(CertifyError::Parameter { name, value, rule });
-        if !(self.sigma > 0. && self.sigma <= 1.) {
-            return refuse("sigma", self.sigma.to_string(), "use more than 0 and at most 1");
-        }
-        if !(self.tau >= 0.5 && self.tau <= MOST_TAU) {
-            return refuse("tau", self.tau.to_string(), "use 0.5 to 0.97");
-        }
-        if !(self.alpha > 0. && self.alpha < 1.) {
-            return refuse("alpha", self.alpha.to_string(), "use more than 0 and less than 1");
-        }
-        if self.choose == 0 {
-            return refuse("choose", self.choose.to_string(), "use at least 1");
-        }
+impl Rule {
+    /// Samples that a certificate for one of so many pixels needs at least, even if no sample disagrees.
+    pub fn samples_needed(&self, pixels: usize) -> usize {
         // The most extreme count has probability tau^n under the hypothesis, and the first pixel is tested at alpha /
         // pixels.
-        let needed = ((self.alpha / pixels as f64).ln() / self.tau.ln()).ceil() as usize;
-        if self.test < needed {
-            return Err(CertifyError::Samples { samples: self.test, pixels, needed });
-        }
-        Ok(())
+        ((self.alpha / pixels as f64).ln() / self.tau.ln()).ceil() as usize
     }
 
-    /// The distance up to which certified pixels keep their class.
-    pub fn radius(&self) -> f64 {
-        self.sigma * normal_quantile(self.tau)
-    }
-
-    /// Certifies an image, with `workers` samples at once; `done` is called after each sample, from any thread. The
-    /// number of workers changes nothing but the time.
+    /// Certifies the class that is more frequent in `chosen`, by `tested`; a pixel that is foreground in half of the
+    /// samples counts as background.
     ///
     /// # Errors
-    /// A failing model. The parameters should have been checked.
-    pub fn run(
+    /// Counts that are not those of an image of this width and height.
+    pub fn certify(
         &self,
-        engine: &Engine,
-        (image, prompt): (&Image, &str),
-        workers: usize,
-        done: &(dyn Fn() + Sync),
-    ) -> Result<Certificate, RunError> {
-        let sampling = Sampling { engine, image, conditioning: engine.prepare(prompt)?, of: *self, done };
-        let chosen = sampling.count(0..self.choose, workers)?;
-        let mask = Mask::new(
-            image.width(),
-            image.height(),
-            chosen.iter().map(|count| 2 * *count > self.choose as u64).collect(),
-        )?;
-        let foreground = sampling.count(self.choose..self.choose + self.test, workers)?;
-        let total = self.test as u64;
+        (width, height): (usize, usize),
+        chosen: &Counts,
+        tested: &Counts,
+    ) -> Result<Certificate, ImagingError> {
+        let majority = |count: &u64| 2 * *count > chosen.samples as u64;
+        let mask = Mask::new(width, height, chosen.foreground.iter().map(majority).collect())?;
+        let total = tested.samples as u64;
         let agreeing = |(count, inside): (&u64, &bool)| if *inside { *count } else { total - *count };
-        let counts: Vec<u64> = foreground.iter().zip(mask.bits()).map(agreeing).collect();
-        let certified = holm(&counts, &tail_probabilities(self.test, self.tau), self.alpha);
-        let abstained = Mask::new(image.width(), image.height(), certified.iter().map(|certain| !certain).collect())?;
-        Ok(Certificate { mask, abstained, radius: self.radius() })
-    }
-}
-
-/// Noisy copies of one image, each with a number.
-struct Sampling<'a> {
-    engine: &'a Engine,
-    image: &'a Image,
-    conditioning: Conditioning,
-    of: Certification,
-    done: &'a (dyn Fn() + Sync),
-}
-
-impl Sampling<'_> {
-    /// In how many of these samples each pixel is foreground.
-    fn count(&self, samples: std::ops::Range<usize>, workers: usize) -> Result<Vec<u64>, RunError> {
-        let next = AtomicU64::new(samples.start as u64);
-        let work = || -> Result<Vec<u64>, RunError> {
-            let mut counts = vec![0; self.image.width() * self.image.height()];
-            loop {
-                let sample = next.fetch_add(1, Ordering::Relaxed);
-                if sample >= samples.end as u64 {
-                    return Ok(counts);
-                }
-                let mask = self.segment(sample)?;
-                counts.iter_mut().zip(mask.bits()).for_each(|(count, inside)| *count += u64::from(*inside));
-                (self.done)();
-            }
-        };
-        let parts: Vec<Result<Vec<u64>, RunError>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..workers.max(1)).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().map(|thread| thread.join().expect("a worker returns its errors")).collect()
-        });
-        let mut sum = vec![0; self.image.width() * self.image.height()];
-        for part in parts {
-            sum.iter_mut().zip(part?).for_each(|(sum, count)| *sum += count);
-        }
-        Ok(sum)
-    }
-
-    /// The mask of one noisy copy, at the image's own size.
-    fn segment(&self, sample: u64) -> Result<Mask, RunError> {
-        let (engine, image) = (self.engine, self.image);
-        let mut hash = Sha256::new();
-        hash.update(self.of.seed.to_le_bytes());
-        hash.update(b"certify");
-        hash.update(image.rgb());
-        hash.update(sample.to_le_bytes());
-        let mut draws = Draws::from_key(hash.finalize().into());
-        let x = image.to_tensor(&Device::Cpu)?;
-        let sigma = self.of.sigma as f32;
-        let noise: Vec<f32> = (0..x.elem_count()).map(|_| sigma * draws.gaussian()).collect();
-        let noisy = (&x + Tensor::from_vec(noise, x.shape(), &Device::Cpu)?)?.to_device(engine.device())?;
-        let target = Tensor::zeros((engine.input().height, engine.input().width), DType::F32, engine.device())?;
-        let mut row = engine.open(RowSpec {
-            conditioning: self.conditioning.clone(),
-            objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted },
-            space: Space::Pixels,
-            cancel: CancelToken::default(),
-        })?;
-        let logits = row.logits(&noisy)?;
-        let upsampling = Resize::new(logits.dims2()?, (image.height(), image.width()), &Device::Cpu)?;
-        Ok(upsampled_mask(&upsampling, &logits)?)
+        let counts: Vec<u64> = tested.foreground.iter().zip(mask.bits()).map(agreeing).collect();
+        let certified = holm(&counts, &tail_probabilities(tested.samples, self.tau), self.alpha);
+        let abstained = Mask::new(width, height, certified.iter().map(|certain| !certain).collect())?;
+        Ok(Certificate { mask, abstained, radius: self.sigma * normal_quantile(self.tau) })
     }
 }
 
 impl Certificate {
-    /// Share of the pixels without a certificate.
-    pub fn abstained_share(&self) -> f64 {
-        self.abstained.area() as f64 / self.abstained.bits().len() as f64
-    }
-
-    /// The worst that the certified pixels leave possible: every other pixel counts as wrong.
+    /// The certificate beside a reference.
     ///
     /// # Errors
     /// A reference of another size.
-    pub fn against(&self, reference: &Mask) -> Result<Confusion, MetricError> {
+    pub fn scores(&self, reference: &Mask) -> Result<CertificateScores, MetricError> {
+        let smoothed = Confusion::between(&self.mask, reference)?;
         // As far as it was proven, a pixel has the class of the mask; otherwise it has the wrong one.
         let worst = Mask::from_fn(self.mask.width(), self.mask.height(), |x, y| match self.abstained.get(x, y) {
-            true => (x < reference.width() && y < reference.height()) && !reference.get(x, y),
+            true => !reference.get(x, y),
             false => self.mask.get(x, y),
         });
-        Confusion::between(&worst, reference)
+        let certain = Confusion::between(&worst, reference)?;
+        Ok(CertificateScores {
+            radius_l2: self.radius,
+            abstained_share: self.abstained.area() as f64 / self.abstained.bits().len() as f64,
+            smoothed_dsc: smoothed.dsc(),
+            certified_dsc: certain.dsc(),
+            certified_iou: certain.iou(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: Rule = Rule { sigma: 0.1, tau: 0.75, alpha: 0.01 };
+
+    #[test]
+    fn what_is_abstained_from_counts_as_wrong() {
+        let counts = |foreground: [u64; 4], samples| Counts { foreground: foreground.into(), samples };
+        let certificate = RULE.certify((2, 2), &counts([9, 0, 6, 5], 10), &counts([100, 0, 80, 3], 100)).unwrap();
+        // 80 of 100 is no evidence for more than 0.75; half of ten is background
+        assert_eq!(certificate.mask.bits(), [true, false, true, false]);
+        assert_eq!(certificate.abstained.bits(), [false, false, true, false]);
+        assert!((certificate.radius - 0.1 * 0.674_489_75).abs() < 1e-9);
+        let reference = Mask::new(2, 2, vec![true, false, true, true]).unwrap();
+        let scores = certificate.scores(&reference).unwrap();
+        assert_eq!((scores.abstained_share, scores.smoothed_dsc), (0.25, 0.8));
+        assert_eq!((scores.certified_dsc, scores.certified_iou), (0.5, 1. / 3.));
+        assert!(certificate.scores(&Mask::new(1, 1, vec![true]).unwrap()).is_err());
+    }
+
+    #[test]
+    fn fewer_samples_than_needed_certify_nothing() {
+        let pixels = 10_000;
+        let needed = RULE.samples_needed(pixels);
+        let always = |samples| {
+            let counts = |samples| Counts { foreground: vec![samples as u64; pixels], samples };
+            RULE.certify((100, 100), &counts(1), &counts(samples)).unwrap().abstained.area()
+        };
+        assert_eq!((always(needed), always(needed - 1)), (0, pixels));
     }
 }

@@ -68,6 +68,7 @@ pub fn normal_quantile(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drawing::Draws;
 
     #[test]
     fn tails_are_those_of_the_binomial_distribution() {
@@ -76,6 +77,31 @@ mod tests {
         assert!(tails.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-12), "{tails:?}");
         let extreme = tail_probabilities(100, 0.75)[100];
         assert!((extreme / 0.75f64.powi(100) - 1.).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_class_that_has_no_more_than_tau_is_certified_as_rarely_as_promised() {
+        let (pixels, samples, tau, alpha, runs) = (40, 60, 0.75, 0.2, 500);
+        let p_values = tail_probabilities(samples, tau);
+        let mut draws = Draws::from_key([7; 32]);
+        let (mut wrong, mut right, mut small) = (0, 0, 0);
+        for _ in 0..runs {
+            // half of the pixels agree exactly as often as the hypothesis says, the others nearly always
+            let counts: Vec<u64> = (0..pixels)
+                .map(|pixel| if pixel < pixels / 2 { tau as f32 } else { 0.995 })
+                .map(|probability| (0..samples).filter(|_| draws.chance(probability)).count() as u64)
+                .collect();
+            let certified = holm(&counts, &p_values, alpha);
+            wrong += usize::from(certified[..pixels / 2].contains(&true));
+            right += certified[pixels / 2..].iter().filter(|certain| **certain).count();
+            small += counts[..pixels / 2].iter().filter(|count| p_values[**count as usize] <= 0.1).count();
+        }
+        // at most alpha; its standard error over the runs is 0.018
+        assert!(wrong as f64 / runs as f64 <= alpha + 0.054, "{wrong} of {runs}");
+        assert!(right * 10 > runs * pixels / 2 * 9, "{right} of {}", runs * pixels / 2);
+        // under the hypothesis a p-value of at most 0.1 has a probability of at most 0.1
+        let share = small as f64 / (runs * pixels / 2) as f64;
+        assert!(share > 0.02 && share <= 0.11, "{share}");
     }
 
     #[test]

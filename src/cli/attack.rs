@@ -153,6 +153,9 @@ impl OneImageArgs {
     fn request(&self, inputs: &mut Inputs) -> Result<AttackRequest> {
         self.attack.refuse_foreign(&[self.method.as_str()])?;
         let attack = self.attack.spec(&self.method)?;
+        if self.attack.defence.is_some() && matches!(attack, AttackSpec::SegCertify(_)) {
+            bail!("--defence: seg_certify puts its own noise before the model: leave it out");
+        }
         Ok(AttackRequest {
             image: inputs.image(&self.image)?,
             reference: inputs.mask("mask", self.mask.as_ref())?,

@@ -3,7 +3,6 @@
 mod attack;
 mod attack_args;
 mod bench;
-mod certify;
 mod config;
 mod corruption_args;
 mod defence_arg;
@@ -41,7 +40,6 @@ pub struct Cli {
 enum Command {
     Attack(Box<attack::OneImageArgs>),
     Evaluate(Box<evaluate::EvaluateArgs>),
-    Certify(Box<certify::CertifyArgs>),
     Segment(Box<segment::SegmentArgs>),
     Models(models::ModelsArgs),
     Openapi(openapi::OpenapiArgs),
@@ -65,7 +63,6 @@ impl Cli {
         match &self.command {
             Command::Attack(args) => attack::run(args),
             Command::Evaluate(args) => evaluate::run(args),
-            Command::Certify(args) => certify::run(args),
             Command::Segment(args) => segment::run(args),
             Command::Models(args) => models::run(args),
             Command::Openapi(args) => openapi::run(args),

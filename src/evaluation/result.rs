@@ -10,6 +10,7 @@ use super::{DefenceResult, Transfer};
 use crate::attack::harness::queries::Queries;
 use crate::attack::harness::tracker::At;
 use crate::attack::{AttackSpec, Criterion, Echo, Goal, Protocol, Smallest, StepRecord, Success};
+use crate::certify::CertificateScores;
 use crate::loss::Loss;
 use crate::metric::{Deltas, MaskScores, PerturbationScores};
 use crate::oracle::defended::Defence;
@@ -83,6 +84,10 @@ pub struct AttackResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub smallest: Option<Smallest>,
+    /// What no attack can do to the model behind normal noise, of a method that certifies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub certificate: Option<CertificateScores>,
     /// What `perturbation.png` shows.
     pub perturbation_picture: PerturbationPicture,
     /// How often the model was asked.

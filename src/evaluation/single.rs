@@ -11,6 +11,7 @@ use super::{AttackRequest, DefenceResult, RunError};
 use crate::attack::harness::saved::Saved;
 use crate::attack::harness::tracker::At;
 use crate::attack::{Evaluation, Norm, Outcome, Problem, Setup, Watcher, protocol, run};
+use crate::certify::Certificate;
 use crate::engine::{self, CancelToken, Engine, Objective, RowSpec};
 use crate::imaging::overlay::{self, Overlay};
 use crate::imaging::perturbation::{self, Perturbation};
@@ -130,7 +131,7 @@ fn objective(problem: &Problem, engine: &Engine) -> Result<Objective, RunError> 
 impl AttackRun {
     /// The files: the adversarial image in the very bytes that were scored, the amplified perturbation,
     /// the two predictions, the overlay and `result.json`; for a defended model also the image of the attack that did
-    /// not know the defence. Equal requests give equal bytes.
+    /// not know the defence, and of a certificate the smoothed mask and the pixels without one. Equal requests give equal bytes.
     ///
     /// # Errors
     /// [`ImagingError`] if a picture cannot be encoded.
@@ -158,6 +159,10 @@ impl AttackRun {
             artifact("overlay.png", encode::png(&overlay)?),
             artifact("result.json", result),
         ];
+        if let Some(Certificate { mask, abstained, .. }) = &outcome.certificate {
+            files.push(artifact("mask_smoothed.png", encode::mask_png(mask)?));
+            files.push(artifact("abstained.png", encode::mask_png(abstained)?));
+        }
         if let Some((_, beside)) = &self.measured.beside {
             let Saved { container, bytes, .. } = &beside.oblivious_file;
             files.push(artifact(&format!("oblivious.{}", container.extension()), bytes.clone()));
@@ -240,6 +245,7 @@ impl Measured {
             adversarial_float: self.scored(&outcome.float.evaluation, Some(outcome.float.at))?,
             perturbation: PerturbationScores::between(&setup.image, &outcome.file.image)?,
             smallest: outcome.smallest.clone(),
+            certificate: outcome.certificate.as_ref().map(|found| found.scores(&setup.reference)).transpose()?,
             perturbation_picture: PerturbationPicture {
                 zero_level: 128,
                 amplified: self.perturbation.factor,

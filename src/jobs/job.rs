@@ -236,7 +236,8 @@ pub struct Comparison {
 /// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
-    /// `bad_input`, `gradient`, `device`, `storage` or `lost` (its worker vanished each time).
+    /// `bad_input`, `gradient`, `device`, `storage`, `not_held` (a model of `transfer_to` is in another process) or `lost`
+    /// (its worker vanished each time).
     pub code: String,
     /// What happened and what to do, for people.
     pub detail: String,

@@ -31,6 +31,17 @@ pub fn attack(result: &AttackResult) -> String {
         format!("{:+}", area(&result.adversarial_file) - area(&result.clean)),
     ];
     line(&mut text, "change, file - clean", &change);
+    if let Some(found) = &result.certificate {
+        let share = 100. * found.abstained_share;
+        push(
+            &mut text,
+            format_args!(
+                "certified within an L2 distance of {:.4} of full scale: DSC at least {:.3} (smoothed model {:.3}), {share:.1} % of \
+                 the pixels abstained from",
+                found.radius_l2, found.certified_dsc, found.smoothed_dsc
+            ),
+        );
+    }
     for transfer in &result.transfer {
         let (before, after) = (&transfer.clean.overlap, &transfer.adversarial_file.overlap);
         let verdict = if transfer.success.met { "succeeds" } else { "does not succeed" };

@@ -2,6 +2,7 @@
 
 mod downloads;
 mod results;
+mod transfer;
 mod unbounded;
 
 use anyhow::{Context, ensure};

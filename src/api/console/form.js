@@ -63,6 +63,12 @@ export async function loadForm() {
       element("option", { value: model.id, selected: model.default, disabled: model.ready === false }, model.id),
     ),
   );
+  byId("transfer").size = Math.min(models.length, 4);
+  byId("transfer-field").hidden = models.length < 2;
+  options(
+    "transfer",
+    models.map((model) => element("option", { value: model.id }, model.id)),
+  );
   options(
     "method",
     methods.map((method) =>
@@ -136,6 +142,7 @@ function read() {
   const { values, errors } = parameters.read();
   const bounded = !byId("budget").hidden;
   const epsilon = { value: Number(chosen("epsilon")), unit: chosen("unit") };
+  const others = [...byId("transfer").selectedOptions].map((option) => option.value);
   const spec = {
     prompt: chosen("prompt").trim(),
     attack: { method: chosen("method"), ...values },
@@ -144,6 +151,7 @@ function read() {
     protocol: chosen("protocol"),
     seed: Number(chosen("seed")),
     ...(chosen("model") && { model: chosen("model") }),
+    ...(others.length && { transfer_to: others }),
     ...(chosen("loss") && { loss: chosen("loss") }),
     ...(chosen("defence") && { defence: { kind: chosen("defence") } }),
   };

@@ -53,6 +53,8 @@ export function findings(job, onError) {
     ...(result.adversarial_file_original_prompt === undefined
       ? []
       : [["Under the original prompt", `DSC ${result.adversarial_file_original_prompt.dsc.toFixed(3)}`]]),
+    ...(result.transfer ?? []).map((other) => [`Shown to ${other.model}`, transfer(other)]),
+    ...(result.certificate ? [["Certificate", certificate(result.certificate)]] : []),
     ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${request.goal}, seed ${request.seed}`],
     ["Queries", `${queries.gradient} gradients, ${queries.loss} losses, ${queries.logits} predictions`],
     ["Best point", best(result.adversarial_file.at)],
@@ -83,6 +85,16 @@ function budget(given) {
 function defence({ defence: { kind }, adaptive_dsc: adaptive, oblivious_dsc: oblivious }) {
   const name = kind.replaceAll("_", " ");
   return `${name}: DSC ${adaptive.toFixed(3)} if the attack knows it, ${oblivious.toFixed(3)} if it does not`;
+}
+
+function certificate({ radius_l2: radius, abstained_share: abstained, certified_dsc: certified, smoothed_dsc: smoothed }) {
+  const share = `${(100 * abstained).toFixed(1)} % of the pixels abstained from`;
+  return `L2 ${radius.toFixed(3)} of full scale: DSC at least ${certified.toFixed(3)}, smoothed ${smoothed.toFixed(3)}; ${share}`;
+}
+
+function transfer({ clean, adversarial_file: adversarial, success }) {
+  const verdict = success.met ? "the attack succeeds there too" : "the attack does not succeed there";
+  return `DSC ${clean.dsc.toFixed(3)} → ${adversarial.dsc.toFixed(3)}: ${verdict}`;
 }
 
 function best(at) {

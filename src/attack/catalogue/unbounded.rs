@@ -1,8 +1,8 @@
-//! Methods without a budget: what happens to pictures by nature, and other texts.
+//! Methods without a budget: what happens to pictures by nature, what noise can prove, and other texts.
 
 use super::{Entry, Paper, ThreatModel};
 use crate::attack::schema::Parameters;
-use crate::attack::{Attack, Corruption, HotFlip, Prompt, PromptEmbedding};
+use crate::attack::{Attack, Corruption, HotFlip, Prompt, PromptEmbedding, SegCertify};
 
 /// The methods, the quicker first.
 pub(super) fn entries() -> Vec<Entry> {
@@ -18,6 +18,17 @@ pub(super) fn entries() -> Vec<Entry> {
             threat_model: ThreatModel::Natural,
             norms: Corruption::default().norms(),
             steps_cost: "number of kinds in the group, or 1",
+        },
+        Entry {
+            parameters: Parameters::of::<SegCertify>("seg_certify"),
+            title: "SegCertify: the pixels that keep their class under every small change",
+            paper: Paper {
+                title: "Fischer, Baader, Vechev: Scalable Certified Segmentation via Randomized Smoothing (2021)",
+                arxiv: "2107.00228",
+            },
+            threat_model: ThreatModel::Natural,
+            norms: SegCertify::default().norms(),
+            steps_cost: "choose + samples",
         },
         Entry {
             parameters: Parameters::of::<Prompt>("prompt"),

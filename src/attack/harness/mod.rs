@@ -29,13 +29,14 @@ mod visited;
 use std::cell::Cell;
 
 use super::{AttackError, AttackSpec, Budget, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
+use crate::certify::Certificate;
 use crate::oracle::{Oracle, OracleError};
 use crate::prompt::{PromptSensitivity, Tried};
 use preference::{Preference, Seeks};
 use queries::{Counting, Queries};
 use saved::{Saved, round_trip};
 use smallest::Smallest;
-use tracker::{TriedPrompt, Visited, Watcher};
+use tracker::{Noted, TriedPrompt, Visited, Watcher};
 
 /// The result of an attack on one image.
 #[derive(Debug, Clone)]
@@ -68,6 +69,8 @@ pub struct Outcome {
     pub smallest: Option<Smallest>,
     /// What the model says about `file` under the problem's prompt, if image and text were both changed.
     pub under_original: Option<Evaluation>,
+    /// What is certain, of a method that certifies.
+    pub certificate: Option<Certificate>,
 }
 
 /// Runs an attack on a problem and measures what comes of it.
@@ -110,11 +113,12 @@ pub fn run(
         }
         ended?;
     }
-    let (records, best, file, remarks) = log.into_parts().ok_or_else(|| AttackError::Parameter {
-        name: "method",
-        value: spec.method().into(),
-        rule: "it has to finish at least one point",
-    })?;
+    let Noted { records, best, file, remarks, certificate } =
+        log.into_parts().ok_or_else(|| AttackError::Parameter {
+            name: "method",
+            value: spec.method().into(),
+            rule: "it has to finish at least one point",
+        })?;
 
     let smallest = match attack.seeks() {
         Seeks::Strongest => None,
@@ -136,6 +140,7 @@ pub fn run(
         notes: attack.notes(problem),
         smallest,
         under_original,
+        certificate,
     };
     outcome.notes.extend(notes::on(problem, &outcome)?);
     outcome.notes.extend(remarks);

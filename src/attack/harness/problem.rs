@@ -248,6 +248,20 @@ impl Problem {
         self.score(loss, &logits)
     }
 
+    /// A difference of two images in units of full scale, in the space of the attack.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn scaled(&self, difference: &Tensor) -> Result<Tensor, AttackError> {
+        match self.setup.choices.space {
+            Space::Pixel => Ok(difference.clone()),
+            Space::Normalised => {
+                let std = Tensor::new(&self.setup.preprocess.std, difference.device())?.reshape((3, 1, 1))?;
+                Ok(difference.broadcast_div(&std)?)
+            }
+        }
+    }
+
     /// A mask of the image's size as the target of a question, `[h, w]` at the network's output size.
     ///
     /// # Errors

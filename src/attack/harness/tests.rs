@@ -1,6 +1,7 @@
 //! The harness and the attacks on a model whose gradient is known.
 
 mod black_box;
+mod certify;
 mod defended;
 mod frequency;
 mod guard;

@@ -21,6 +21,7 @@ use super::queries::Queries;
 use super::saved::Saved;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
+use crate::certify::Certificate;
 use crate::oracle::{Answer, OracleError, Text};
 use label::Label;
 pub use label::TriedPrompt;
@@ -79,6 +80,20 @@ pub struct Visited {
     pub evaluation: Evaluation,
 }
 
+/// What an attack leaves behind.
+pub struct Noted {
+    /// Every visited point.
+    pub records: Vec<StepRecord>,
+    /// The best point.
+    pub best: Visited,
+    /// The best file.
+    pub file: Saved,
+    /// What the method wants the reader to know.
+    pub remarks: Vec<String>,
+    /// What is certain, if the method found that out.
+    pub certificate: Option<Certificate>,
+}
+
 /// Who follows an attack from outside. A closure that takes records is told about every step and keeps nothing.
 pub trait Watcher {
     /// Is told about every visited point.
@@ -131,6 +146,8 @@ pub struct Tracker<'a> {
     remarks: Vec<String>,
     /// Which member of an ensemble this restart belongs to.
     role: Option<Role>,
+    /// What is certain, if the method found that out.
+    certificate: Option<Certificate>,
 }
 
 impl<'a> Tracker<'a> {
@@ -161,6 +178,7 @@ impl<'a> Tracker<'a> {
             resumed: None,
             remarks: vec![],
             role: None,
+            certificate: None,
         };
         if let Some(checkpoint) = resumes {
             new.go_on(checkpoint)?;
@@ -353,8 +371,9 @@ impl<'a> Tracker<'a> {
         Ok(())
     }
 
-    /// The records, the best point and the best file, and the method's remarks; `None` if no restart was finished.
-    pub fn into_parts(self) -> Option<(Vec<StepRecord>, Visited, Saved, Vec<String>)> {
-        Some((self.records, self.best?, self.file?, self.remarks))
+    /// Everything that was noted; `None` if no restart was finished.
+    pub fn into_parts(self) -> Option<Noted> {
+        let Self { records, remarks, certificate, .. } = self;
+        Some(Noted { records, best: self.best?, file: self.file?, remarks, certificate })
     }
 }

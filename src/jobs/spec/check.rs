@@ -1,7 +1,7 @@
 //! Whether a spec makes sense by itself.
 
 use super::{GoalName, JobSpec, SpecError};
-use crate::attack::{AttackError, Norm, Unit, check_bounds};
+use crate::attack::{AttackError, AttackSpec, Norm, Unit, check_bounds};
 
 /// Most points that the attack of one job may visit: a job that runs for days would outlive every deploy.
 pub const MOST_POINTS: u64 = 10_000;
@@ -55,6 +55,10 @@ fn attack(spec: &JobSpec) -> Result<(), SpecError> {
     spec.protocol.check(&spec.attack).map_err(blame)?;
     spec.protocol.choices_with(spec.loss).map_err(blame)?;
     if let Some(defence) = &spec.defence {
+        if matches!(spec.attack, AttackSpec::SegCertify(_)) {
+            let detail = "seg_certify puts its own noise before the model: leave the defence out";
+            return Err(SpecError::new("/spec/defence", detail));
+        }
         let checked = defence.transformation().check();
         checked.map_err(|error| SpecError::new(format!("/spec/defence/{}", error.parameter), error))?;
     }

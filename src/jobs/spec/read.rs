@@ -62,6 +62,7 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         Some("boundary") => fit(parameters, ATTACK).map(AttackSpec::Boundary),
         Some("dct") => fit(parameters, ATTACK).map(AttackSpec::Dct),
         Some("corruption") => fit(parameters, ATTACK).map(AttackSpec::Corruption),
+        Some("seg_certify") => fit(parameters, ATTACK).map(AttackSpec::SegCertify),
         Some("prompt") => fit(parameters, ATTACK).map(AttackSpec::Prompt),
         Some("hot_flip") => fit(parameters, ATTACK).map(AttackSpec::HotFlip),
         Some("prompt_embedding") => fit(parameters, ATTACK).map(AttackSpec::PromptEmbedding),

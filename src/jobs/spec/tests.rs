@@ -123,6 +123,17 @@ fn a_value_that_makes_no_sense_is_pointed_at() {
             "/spec/budget/epsilon",
             "did you mean pixel255?",
         ),
+        (json!({"attack": {"method": "seg_certify", "tau": 0.3}, "budget": null}), "/spec/attack/tau", "0.5 to 0.97"),
+        (
+            json!({"attack": {"method": "seg_certify", "samples": 3}, "budget": null}),
+            "/spec/attack/samples",
+            "needs 25",
+        ),
+        (
+            json!({"attack": {"method": "seg_certify"}, "budget": null, "defence": {"kind": "jpeg"}}),
+            "/spec/defence",
+            "leave the defence out",
+        ),
         (json!({"budget": null}), "/spec/budget", "needs a budget"),
         (json!({"attack": {"method": "corruption"}}), "/spec/budget", "has no budget"),
         (json!({"attack": {"method": "corruption", "kind": "fog"}, "budget": null}), "/spec/attack/kind", "hair"),

@@ -7,12 +7,13 @@ use std::process::Command;
 pub struct Options {
     environment: Vec<(String, String)>,
     tiny_model: bool,
+    further: Vec<String>,
 }
 
 impl Options {
     /// Two workers, the tiny model, and no limit on requests that a test could meet.
     pub fn new() -> Self {
-        Self { environment: vec![], tiny_model: true }
+        Self { environment: vec![], tiny_model: true, further: vec![] }
             .set("queue.workers", 2)
             .set("access.requests_per_minute", 1_000_000)
     }
@@ -36,6 +37,12 @@ impl Options {
         self
     }
 
+    /// Serves the tiny model once more under another name.
+    pub fn and_tiny_model(mut self, name: &str) -> Self {
+        self.further.push(name.to_owned());
+        self
+    }
+
     /// Gives a command the settings, and no others that happen to be in the environment.
     pub(super) fn apply(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
@@ -45,9 +52,10 @@ impl Options {
             }
         }
         command.envs(self.environment.iter().cloned());
-        if self.tiny_model {
-            let folder = concat!("tiny=", env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/parity/tiny");
-            command.args(["--model", folder]);
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/parity/tiny");
+        let first = self.tiny_model.then_some("tiny");
+        for name in first.into_iter().chain(self.further.iter().map(String::as_str)) {
+            command.args(["--model", &format!("{name}={folder}")]);
         }
     }
 }

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Tracker, Visited};
 use crate::attack::{AttackError, Evaluation};
+use crate::certify::Certificate;
 use crate::metric::Confusion;
 use crate::oracle::{Oracle, Text};
 use crate::prompt::Family;
@@ -61,10 +62,11 @@ impl Tracker<'_> {
     ///
     /// # Errors
     /// Those of the oracle, and a loss that is not finite.
-    pub fn try_out(&mut self, name: &str, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
+    pub fn try_out(&mut self, name: &str, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
         let (loss, logits) = oracle.loss(x)?;
         let visited = self.visited(x, loss, &logits)?;
-        self.enter(visited, Label { tried: Some(name.into()), ..Label::default() })
+        self.enter(visited.clone(), Label { tried: Some(name.into()), ..Label::default() })?;
+        Ok(visited)
     }
 
     /// Records what the model said under another prompt; it may become the result if it `counts`.
@@ -107,6 +109,11 @@ impl Tracker<'_> {
             Some(best) => self.settle(best, oracle),
             None => Ok(()),
         }
+    }
+
+    /// Notes what was found to be certain.
+    pub fn certify(&mut self, certificate: Certificate) {
+        self.certificate = Some(certificate);
     }
 
     /// Adds what the reader should know before trusting the numbers; once is enough.
