@@ -24,6 +24,7 @@ FLAGS = {
     "corruption": None,  # has a figure of its own
 }
 EPSILON = ["--epsilon", "8"]
+GROUPS = {"common", "endoscopy", "dermoscopy", "ultrasound", "xray", "mri", "all"}
 
 
 def run(program: str, asked, flags: list[str]) -> tuple[Image.Image, np.ndarray, dict]:
@@ -66,10 +67,9 @@ def sheet(tiles: list[Image.Image], path: Path):
     picture.save(path, quality=85)
 
 
-def methods(program: str) -> list[tuple[str, bool]]:
-    """Names, and whether the method has a budget."""
+def schemas(program: str) -> dict:
     document = json.loads(subprocess.run([program, "openapi"], check=True, capture_output=True).stdout)
-    return document["components"]["schemas"]["AttackSpec"]["discriminator"]["mapping"]
+    return document["components"]["schemas"]
 
 
 def main():
@@ -87,7 +87,8 @@ def main():
         return tile(image, reference, answer, f"{name}\nDSC {dsc:.2f}")
 
     tiles = []
-    for name in methods(asked.segprobe):
+    known = schemas(asked.segprobe)
+    for name in known["AttackSpec"]["discriminator"]["mapping"]:
         extra = FLAGS.get(name, [])
         if extra is None:
             continue
@@ -96,8 +97,7 @@ def main():
         except subprocess.CalledProcessError:  # a method without a budget refuses --epsilon
             tiles.append(drawn(name, ["--method", name]))
     sheet(tiles, ROOT / "docs/figures/attacks.jpg")
-    document = json.loads(subprocess.run([asked.segprobe, "openapi"], check=True, capture_output=True).stdout)
-    kinds = document["components"]["schemas"]["CorruptionKind"]["enum"]
+    kinds = [kind for kind in known["CorruptionKind"]["enum"] if kind not in GROUPS]
     sheet([drawn(kind, ["--method", "corruption", "--kind", kind, "--severity", "4"]) for kind in kinds],
           ROOT / "docs/figures/corruptions.jpg")
 
