@@ -312,11 +312,12 @@ impl AttackSpec {
         }
     }
 
-    /// What tells two attacks of a method apart that have no epsilon: `gaussian_noise 3`.
+    /// What tells two attacks of a method apart that have no epsilon, such as `gaussian_noise 3`, or that change more than
+    /// the image; attacks that have it are not compared with others at the same epsilon.
     pub fn variant(&self) -> Option<String> {
         match self {
             Self::Corruption(Corruption { kind, severity }) => Some(format!("{kind} {}", severity.level())),
-            Self::Prompt(Prompt { edits, .. }) => Some(edits.to_string()),
+            Self::Prompt(Prompt { edits, .. }) | Self::Joint(Joint { edits, .. }) => Some(edits.to_string()),
             Self::HotFlip(HotFlip { flips, .. }) => Some(format!("flips {flips}")),
             Self::PromptEmbedding(PromptEmbedding { radius, .. }) => Some(format!("radius {radius}")),
             _ => None,

@@ -59,7 +59,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 title: "Miyato, Dai, Goodfellow: Adversarial Training Methods for Semi-Supervised Text Classification (2017)",
                 arxiv: "1605.07725",
             },
-            threat_model: ThreatModel::WhiteBox,
+            threat_model: ThreatModel::Prompt,
             norms: PromptEmbedding::default().norms(),
             steps_cost: "steps + 1",
         },
