@@ -452,3 +452,26 @@ fn a_certificate_counts_what_is_abstained_from_as_wrong_and_repeats_itself() {
     assert!(few.contains("one of 6480 pixels needs 55"), "{few}");
     assert!(desk.refusal_to("--method seg_certify --defence jpeg --out few").contains("--defence"));
 }
+
+#[test]
+fn texts_are_attacked_by_gradient_and_in_turns_with_the_image() {
+    let desk = Desk::new();
+    let said =
+        desk.attack("--image image.png --mask mask.png --method hot_flip --parameter flips=1 --beam 2 --out flip");
+    let result = desk.json("flip/result.json");
+    assert_eq!(desk.image("flip/adversarial.png"), picture().0);
+    let prompt = result["adversarial_prompt"].as_str().unwrap();
+    assert!(prompt != "polyp" && said.contains(&format!("adversarial prompt: {prompt:?}")), "{said}");
+    assert_eq!(result["request"]["attack"]["beam"], 2);
+
+    desk.attack("--image image.png --mask mask.png --method prompt_embedding --steps 4 --out bound");
+    let bound = desk.json("bound/result.json");
+    assert!(bound["adversarial_prompt"].is_null() && bound["queries"]["gradient"] == 4, "{bound}");
+
+    desk.attack("--image image.png --mask mask.png --method pgd --epsilon 2 --steps 4 --out alone");
+    desk.attack("--image image.png --mask mask.png --method joint --epsilon 2 --steps 4 --rounds 1 --out joint");
+    let dsc = |folder: &str| desk.json(&format!("{folder}/result.json"))["adversarial_file"]["dsc"].as_f64().unwrap();
+    assert!(dsc("joint") <= dsc("alone"));
+    assert!(desk.refusal_to("--method hot_flip --epsilon 4").contains("has no budget"));
+    assert!(desk.refusal_to("--method fgsm --epsilon 4 --rounds 2").contains("--rounds is no parameter of fgsm"));
+}

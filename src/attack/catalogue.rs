@@ -70,7 +70,7 @@ pub enum ThreatModel {
     Decision,
     /// Nothing: there is no attacker.
     Natural,
-    /// The text alone: the image stays, and the attack asks for masks.
+    /// The text alone: the image stays as it is.
     Prompt,
 }
 

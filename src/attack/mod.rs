@@ -14,6 +14,8 @@ mod diversity;
 mod fgsm;
 mod goal;
 pub mod harness;
+mod hot_flip;
+mod joint;
 mod mi_fgsm;
 mod minimal;
 mod momentum;
@@ -22,6 +24,7 @@ mod padam;
 mod patch;
 mod pgd;
 mod prompt;
+mod prompt_embedding;
 pub mod protocol;
 mod schema;
 mod seg_certify;
@@ -48,6 +51,8 @@ pub use harness::smallest::Smallest;
 pub use harness::success::{Criterion, Success};
 pub use harness::tracker::{StepRecord, Tracker, Watcher};
 pub use harness::{Outcome, check_bounds, run};
+pub use hot_flip::HotFlip;
+pub use joint::Joint;
 pub use mi_fgsm::MiFgsm;
 pub use minimal::{AlmaProx, Cw, Dag, SmallestEpsilon};
 pub use ni_fgsm::NiFgsm;
@@ -55,6 +60,7 @@ pub use padam::Padam;
 pub use patch::{GREY, Named, Patch, Place, Placement, Rectangle};
 pub use pgd::Pgd;
 pub use prompt::Prompt;
+pub use prompt_embedding::PromptEmbedding;
 pub use protocol::{Choices, Protocol};
 pub use seg_certify::SegCertify;
 pub use strongest::{Member, MemberMethod, Strongest};
@@ -190,6 +196,12 @@ pub enum AttackSpec {
     Patch(Patch),
     /// A constraint for each pixel: [`AlmaProx`].
     AlmaProx(AlmaProx),
+    /// Tokens replaced by gradient: [`HotFlip`].
+    HotFlip(HotFlip),
+    /// The image as it is, the prompt's embedding moved: [`PromptEmbedding`].
+    PromptEmbedding(PromptEmbedding),
+    /// Image and text in turns: [`Joint`].
+    Joint(Joint),
     /// What no attack can do: [`SegCertify`].
     SegCertify(SegCertify),
 }
@@ -222,6 +234,9 @@ impl AttackSpec {
             Self::Prompt(prompt) => prompt,
             Self::Patch(patch) => patch,
             Self::AlmaProx(alma) => alma,
+            Self::HotFlip(flip) => flip,
+            Self::PromptEmbedding(embedding) => embedding,
+            Self::Joint(joint) => joint,
             Self::SegCertify(certify) => certify,
         }
     }
@@ -265,6 +280,9 @@ impl AttackSpec {
             Self::Prompt(_) => "prompt",
             Self::Patch(_) => "patch",
             Self::AlmaProx(_) => "alma_prox",
+            Self::HotFlip(_) => "hot_flip",
+            Self::PromptEmbedding(_) => "prompt_embedding",
+            Self::Joint(_) => "joint",
             Self::SegCertify(_) => "seg_certify",
         }
     }
@@ -311,16 +329,22 @@ impl AttackSpec {
             Self::Prompt(prompt) => prompt.points() as u64,
             Self::Patch(patch) => patch.points(),
             Self::AlmaProx(AlmaProx { steps, .. }) => walks(*steps, 1),
+            Self::HotFlip(flip) => flip.points() as u64,
+            Self::PromptEmbedding(embedding) => walks(embedding.steps, 1),
+            Self::Joint(joint) => joint.points(),
             Self::SegCertify(certify) => certify.points(),
         }
     }
 
-    /// What tells two attacks of a method apart that have no epsilon: `gaussian_noise 3`.
+    /// What tells two attacks of a method apart that have no epsilon, such as `gaussian_noise 3`, or that change more than
+    /// the image; attacks that have it are not compared with others at the same epsilon.
     pub fn variant(&self) -> Option<String> {
         match self {
             Self::Corruption(Corruption { kind, severity }) => Some(format!("{kind} {}", severity.level())),
-            Self::Prompt(Prompt { edits, .. }) => Some(edits.to_string()),
             Self::Patch(Patch { placement: Some(placement), .. }) => Some(placement.to_string()),
+            Self::Prompt(Prompt { edits, .. }) | Self::Joint(Joint { edits, .. }) => Some(edits.to_string()),
+            Self::HotFlip(HotFlip { flips, .. }) => Some(format!("flips {flips}")),
+            Self::PromptEmbedding(PromptEmbedding { radius, .. }) => Some(format!("radius {radius}")),
             _ => None,
         }
     }

@@ -38,7 +38,7 @@ impl Default for Pgd {
 
 impl Pgd {
     /// The length of a step in the space the attack works in.
-    fn alpha(&self, problem: &Problem) -> f64 {
+    pub(super) fn alpha(&self, problem: &Problem) -> f64 {
         steps::length(self.alpha, DEFAULT_SHARE.max(2.5 / self.steps as f64), problem)
     }
 }

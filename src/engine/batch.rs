@@ -119,10 +119,7 @@ fn cotangent(logits: &Tensor, queries: &[Query]) -> Result<(Tensor, Tensor), Mod
     let mut first = 0;
     for group in wanted.chunk_by(|a, b| a.joins(b)) {
         let logits = logits.narrow(0, first, group.len())?;
-        let (losses, slope) = gradient(&logits, group).map_err(|error| match error {
-            LossError::NoGradient(_) => ModelError::Gradient("missing at the logits"),
-            LossError::Tensor(error) => ModelError::Tensor(error),
-        })?;
+        let (losses, slope) = gradient(&logits, group)?;
         values.push(losses);
         slopes.push(slope);
         first += group.len();
@@ -130,8 +127,18 @@ fn cotangent(logits: &Tensor, queries: &[Query]) -> Result<(Tensor, Tensor), Mod
     Ok((Tensor::cat(&values, 0)?, Tensor::cat(&slopes, 0)?))
 }
 
-/// The same for rows that join: one, or several that have the same loss and in which all pixels count.
-fn gradient(logits: &Tensor, group: &[&Against]) -> Result<(Tensor, Tensor), LossError> {
+/// [`cotangent`] for rows that join: one, or several that have the same loss and in which all pixels count.
+///
+/// # Errors
+/// A loss without a gradient.
+pub(super) fn gradient(logits: &Tensor, group: &[&Against]) -> Result<(Tensor, Tensor), ModelError> {
+    try_gradient(logits, group).map_err(|error| match error {
+        LossError::NoGradient(_) => ModelError::Gradient("missing at the logits"),
+        LossError::Tensor(error) => ModelError::Tensor(error),
+    })
+}
+
+fn try_gradient(logits: &Tensor, group: &[&Against]) -> Result<(Tensor, Tensor), LossError> {
     let (value, slope) = match group {
         [Against::Loss { term, target, counted: Some(counted) }] => counted.gradient(*term, &logits.get(0)?, target)?,
         [Against::Weights(weights)] => (group[0].value(&logits.get(0)?)?.detach(), weights.clone()),

@@ -5,7 +5,6 @@
 //! attack to other models.
 
 mod aggregate;
-mod any_prompt;
 mod checklist;
 mod defence_result;
 mod defended;

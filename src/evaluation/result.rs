@@ -44,7 +44,8 @@ pub struct AttackResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub worst: Option<String>,
-    /// The prompt that the attack found; absent for a method that changes the image.
+    /// The prompt that the attack found: `adversarial_file` is scored under it. Absent if the image alone was changed, or
+    /// no text that can be typed was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub adversarial_prompt: Option<String>,
@@ -65,6 +66,10 @@ pub struct AttackResult {
     pub clean_reencoded: Option<Scored>,
     /// The prediction on the adversarial image as read back from its file: the result.
     pub adversarial_file: Scored,
+    /// The prediction on the adversarial file under the original prompt, if image and prompt were both changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub adversarial_file_original_prompt: Option<Scored>,
     /// The prediction on the adversarial tensor before it was rounded.
     pub adversarial_float: Scored,
     /// `adversarial_file` minus `clean`, and what the two predictions have in common.

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
-use super::any_prompt::AnyPrompt;
 use super::defended::{self, Beside};
 use super::patched::PatchResult;
 use super::request::Fitted;
@@ -85,7 +84,7 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
         },
         cancel: control.cancel,
     };
-    let mut oracle = AnyPrompt::open(engine, row)?;
+    let mut oracle = engine.open(row)?;
     let (outcome, beside) = match &request.defence {
         None => (run(&request.attack, &problem, &mut oracle, control.watcher)?, None),
         Some(defence) => {
@@ -247,12 +246,20 @@ impl Measured {
             worst: outcome.chosen().and_then(|chosen| chosen.tried.clone()),
             adversarial_prompt: outcome.chosen().and_then(|chosen| Some(chosen.prompt.as_ref()?.text.clone())),
             prompt_sensitivity: outcome.prompt_sensitivity(),
-            defence: self.beside.as_ref().map(|(defence, beside)| DefenceResult::new(defence, outcome, beside)),
+            defence: self
+                .beside
+                .as_ref()
+                .map(|(defence, beside)| DefenceResult::new((defence, &setup.prompt), outcome, beside)),
             deltas: Deltas::between(&clean.scores, &adversarial_file.scores, &predictions),
             transfer: vec![],
             clean,
             clean_reencoded: outcome.clean_reread.as_ref().map(|e| self.scored(e, None)).transpose()?,
             adversarial_file,
+            adversarial_file_original_prompt: outcome
+                .under_original
+                .as_ref()
+                .map(|evaluation| self.scored(evaluation, None))
+                .transpose()?,
             adversarial_float: self.scored(&outcome.float.evaluation, Some(outcome.float.at))?,
             perturbation: PerturbationScores::between(&setup.image, &outcome.file.image)?,
             smallest: outcome.smallest.clone(),
@@ -304,6 +311,7 @@ impl Measured {
         notes.extend(PatchResult::new(&self.problem, &self.outcome).iter().flat_map(PatchResult::notes));
         if let Some((defence, beside)) = &self.beside {
             let measured = (&self.problem, &self.outcome);
+            let defence = (defence, request.prompt.as_str());
             notes.extend(DefenceResult::new(defence, &self.outcome, beside).notes(measured, beside)?);
         }
         notes.extend(self.outcome.notes.iter().cloned());

@@ -13,6 +13,7 @@ use crate::attack::{Evaluation, Problem, Success};
 use crate::engine::Engine;
 use crate::imaging::{Image, Mask};
 use crate::metric::{Deltas, MaskScores};
+use crate::oracle::Text;
 
 /// What another model says about the clean image and the adversarial file.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -21,7 +22,8 @@ pub struct Transfer {
     pub model: String,
     /// Its prediction on the clean image.
     pub clean: MaskScores,
-    /// Its prediction on the adversarial file, under the adversarial prompt if the attack found one.
+    /// Its prediction on the adversarial file, under the adversarial prompt if the attack found one. An embedding is a
+    /// model's own and is not transferred.
     pub adversarial_file: MaskScores,
     /// `adversarial_file` minus `clean`, and what the two predictions have in common.
     pub deltas: Deltas,
@@ -46,7 +48,7 @@ impl AttackRun {
     fn transfer(&self, name: &str, engine: &Engine) -> Result<Transfer, RunError> {
         let (problem, outcome) = self.measured.problem_and_outcome();
         let setup = problem.setup();
-        let prompt = outcome.file.prompt.as_deref().unwrap_or(&setup.prompt);
+        let prompt = outcome.file.text.as_ref().and_then(Text::prompt).unwrap_or(&setup.prompt);
         let mut before = seen(problem, engine, (&setup.image, &setup.prompt))?;
         let mut after = seen(problem, engine, (&outcome.file.image, prompt))?;
         let reference = match self.result.reference {

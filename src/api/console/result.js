@@ -51,6 +51,9 @@ export function findings(job, onError) {
     ...(result.defence === undefined ? [] : [["Defence", defence(result.defence)]]),
     ...(result.adversarial_prompt === undefined ? [] : [["Adversarial prompt", `“${result.adversarial_prompt}”`]]),
     ...(result.patch ? [["Patch", patch(result.patch)]] : []),
+    ...(result.adversarial_file_original_prompt === undefined
+      ? []
+      : [["Under the original prompt", `DSC ${result.adversarial_file_original_prompt.dsc.toFixed(3)}`]]),
     ...(result.transfer ?? []).map((other) => [`Shown to ${other.model}`, transfer(other)]),
     ...(result.certificate ? [["Certificate", certificate(result.certificate)]] : []),
     ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${goalWords(request.goal)}, seed ${request.seed}`],

@@ -14,7 +14,7 @@ use crate::imaging::{Container, Image, Mask};
 use crate::loss::{Counted, Loss};
 use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, MaskScores, MetricError};
 use crate::model::{Preprocess, Resize};
-use crate::oracle::Oracle;
+use crate::oracle::{Measure, Oracle, Text, text};
 
 /// A request, before it is checked. All images and masks have one size.
 #[derive(Debug, Clone)]
@@ -256,17 +256,17 @@ impl Problem {
         self.score(loss, &logits)
     }
 
-    /// As [`Self::evaluate`], under another prompt.
+    /// As [`Self::evaluate`], under another text if there is one.
     ///
     /// # Errors
     /// As [`Self::evaluate`].
     pub fn evaluate_under(
         &self,
-        prompt: &str,
+        text: Option<&Text>,
         image: &Image,
         oracle: &mut dyn Oracle,
     ) -> Result<Evaluation, AttackError> {
-        let (loss, logits) = oracle.loss_under(prompt, &self.to_point(image)?)?;
+        let (loss, logits) = text::loss(oracle, text, &self.to_point(image)?, &Measure::default())?;
         self.score(loss, &logits)
     }
 

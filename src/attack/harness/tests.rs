@@ -7,6 +7,7 @@ mod frequency;
 mod guard;
 mod minimal;
 mod patch;
+mod texts;
 mod toy;
 mod unbounded;
 mod white_box;

@@ -2,6 +2,7 @@
 
 mod failures;
 mod scheduling;
+mod texts;
 
 use std::sync::atomic::Ordering;
 use std::thread;

@@ -138,7 +138,7 @@ pub fn parameter_pointer(name: &str) -> String {
         "reference mask" => "/mask".into(),
         "criterion" => "/spec/success".into(),
         "norm" => "/spec/budget/norm".into(),
-        "budget" | "goal" | "loss" | "protocol" => format!("/spec/{name}"),
+        "budget" | "goal" | "loss" | "prompt" | "protocol" => format!("/spec/{name}"),
         _ if name.starts_with("goal/") => format!("/spec/{name}"),
         _ => format!("/spec/attack/{name}"),
     }

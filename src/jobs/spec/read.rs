@@ -69,6 +69,9 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         Some("patch") => fit(parameters, ATTACK).map(AttackSpec::Patch),
         Some("seg_certify") => fit(parameters, ATTACK).map(AttackSpec::SegCertify),
         Some("prompt") => fit(parameters, ATTACK).map(AttackSpec::Prompt),
+        Some("hot_flip") => fit(parameters, ATTACK).map(AttackSpec::HotFlip),
+        Some("prompt_embedding") => fit(parameters, ATTACK).map(AttackSpec::PromptEmbedding),
+        Some("joint") => fit(parameters, ATTACK).map(AttackSpec::Joint),
         _ => Err(SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", ")))),
     }
 }
