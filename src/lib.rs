@@ -13,6 +13,7 @@
 //! config, telemetry       what an operator sets; what an operator sees
 //! report                  manifests and tables
 //! certify                 what no small change can turn
+//! universal               one perturbation for many images: trained, and held against controls
 //! evaluation, train       attacks on images and data sets, scored; fitting a model
 //! attack                  one file per attack, and the harness all of them share
 //! engine                  the thread that owns the model and batches the questions
@@ -49,3 +50,4 @@ pub mod report;
 pub mod telemetry;
 pub mod tls;
 pub mod train;
+pub mod universal;

@@ -475,3 +475,64 @@ fn texts_are_attacked_by_gradient_and_in_turns_with_the_image() {
     assert!(desk.refusal_to("--method hot_flip --epsilon 4").contains("has no budget"));
     assert!(desk.refusal_to("--method fgsm --epsilon 4 --rounds 2").contains("--rounds is no parameter of fgsm"));
 }
+
+#[test]
+fn one_perturbation_is_trained_applied_and_held_against_controls() {
+    let desk = Desk::new();
+    write_folder(Kind::Endoscopy, &desk.path("data"), 0..10, (48, 40)).unwrap();
+    write_folder(Kind::Xray, &desk.path("other"), 0..4, (40, 48)).unwrap();
+    let train = |out: &str, flags: &str| {
+        let shared = "--data data --transfer other --validation-share 0.5 --limit 4 --epsilon 6 --epochs 2";
+        let output = desk.run(&format!("universal {shared} --apgd-steps 2 --out {out}.safetensors {flags}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (said, progress) = train("a", "--batch 2");
+    assert!(progress.contains("pass 2: objective") && said.contains("Held-out images"), "{progress}{said}");
+    train("b", "--batch 2 --jobs 1");
+    let read = |name: &str| std::fs::read(desk.path(name)).unwrap();
+    assert_eq!(read("a.safetensors"), read("b.safetensors"));
+    train("c", "--method moosavi --success drop_at_least=0.9");
+    assert_ne!(read("a.safetensors"), read("c.safetensors"));
+
+    let report = desk.json("a.json");
+    let columns = report["held_out"]["all"]["changes"].as_array().unwrap();
+    let names: Vec<_> = columns.iter().map(|column| column["name"].as_str().unwrap()).collect();
+    let controls = ["uniform noise", "random corners", "shuffled pixels", "shuffled blocks"];
+    assert_eq!(names, [&["universal"], &controls[..], &["apgd per image"]].concat());
+    assert_eq!(report["held_out"]["all"]["beside"].as_array().unwrap().len(), controls.len());
+    assert!(report["universal"].is_boolean() && report["transfer"]["sets"][0]["set"] == "other", "{report}");
+    let source = &report["about"]["sources"][0];
+    assert_eq!((&source["set"], &source["training_images"]), (&"data".into(), &4.into()));
+    assert!(!report.to_string().contains(desk.0.path().to_str().unwrap()), "the report names no folder");
+
+    let flags = "--image image.png --mask mask.png --method universal --epsilon 6 --perturbation a.safetensors";
+    desk.attack(flags);
+    let result = desk.json("out/result.json");
+    assert_eq!((&result["within_budget"], &result["queries"]["gradient"]), (&true.into(), &0.into()));
+    assert!(result["perturbation"]["linf_levels"].as_u64().unwrap() <= 6, "{result}");
+    assert_eq!(desk.json("out/manifest.json")["inputs"]["perturbation"], sha256(&read("a.safetensors")));
+
+    let grid = "evaluate --data data --out table --method universal --epsilon 3,6";
+    let output = desk.run(&format!("{grid} --perturbation a.safetensors --perturbation c.safetensors"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = desk.json("table/summary.json");
+    let attacks = summary["all"]["attacks"].as_array().unwrap();
+    let columns: Vec<_> =
+        attacks.iter().map(|a| (a["variant"].as_str().unwrap(), a["epsilon"].as_f64().unwrap())).collect();
+    assert_eq!(columns, [("a", 3.), ("a", 6.), ("c", 3.), ("c", 6.)]);
+
+    assert!(desk.refusal_to("--method universal").contains("perturbation is missing"));
+    assert!(desk.refusal_to("--perturbation a.safetensors").contains("only the method universal"));
+    assert!(desk.refusal_to("--method universal --perturbation image.png").contains("not a usable universal"));
+    for (flags, says) in [
+        ("--method moosavi --momentum 0.5 --out d.safetensors", "--momentum"),
+        ("--validation-share 0 --out d.safetensors", "both sides need some"),
+        ("--out d.json", "--out"),
+        ("--epsilon 300 --out d.safetensors", "full scale"),
+    ] {
+        let output = desk.run(&format!("universal --data data {flags}"));
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains(says), "{flags}: {error}");
+    }
+}

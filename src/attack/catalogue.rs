@@ -42,6 +42,9 @@ pub struct Method {
     /// The parameters that are used if they are left out.
     #[schema(value_type = Object)]
     pub defaults: Value,
+    /// The files that a request has to bring besides the image, by the names of their parts.
+    #[schema(value_type = Vec<String>, example = json!([]))]
+    pub needs: &'static [&'static str],
     /// How many points it visits, as an expression of its parameters.
     #[schema(value_type = String, example = "restarts * (steps + 1)")]
     pub steps_cost: &'static str,
@@ -68,6 +71,8 @@ pub enum ThreatModel {
     Score,
     /// Its masks alone.
     Decision,
+    /// Nothing of this answer: what is added was found beforehand, on other images.
+    Transfer,
     /// Nothing: there is no attacker.
     Natural,
     /// The text alone: the image stays as it is.
@@ -101,10 +106,16 @@ pub fn methods() -> Vec<Method> {
         threat_model: entry.threat_model,
         norms: entry.norms,
         defaults: entry.parameters.defaults.clone(),
+        needs: needs(entry.parameters.method),
         parameters: entry.parameters.self_contained(),
         steps_cost: entry.steps_cost,
     };
     entries().into_iter().map(method).collect()
+}
+
+/// The files that a method cannot do without.
+fn needs(method: &str) -> &'static [&'static str] {
+    if method == "universal" { &["perturbation"] } else { &[] }
 }
 
 /// The parameters of each method, in the order of [`methods`].

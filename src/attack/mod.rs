@@ -31,6 +31,7 @@ mod seg_certify;
 mod steps;
 mod strongest;
 mod ti_fgsm;
+pub mod universal;
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,7 @@ pub use protocol::{Choices, Protocol};
 pub use seg_certify::SegCertify;
 pub use strongest::{Member, MemberMethod, Strongest};
 pub use ti_fgsm::TiFgsm;
+pub use universal::{Universal, UniversalPerturbation, check_perturbation};
 
 use crate::imaging::{ImagingError, Mask};
 use crate::metric::MetricError;
@@ -202,6 +204,8 @@ pub enum AttackSpec {
     PromptEmbedding(PromptEmbedding),
     /// Image and text in turns: [`Joint`].
     Joint(Joint),
+    /// One perturbation for many images: [`Universal`].
+    Universal(Universal),
     /// What no attack can do: [`SegCertify`].
     SegCertify(SegCertify),
 }
@@ -237,6 +241,7 @@ impl AttackSpec {
             Self::HotFlip(flip) => flip,
             Self::PromptEmbedding(embedding) => embedding,
             Self::Joint(joint) => joint,
+            Self::Universal(universal) => universal,
             Self::SegCertify(certify) => certify,
         }
     }
@@ -283,6 +288,7 @@ impl AttackSpec {
             Self::HotFlip(_) => "hot_flip",
             Self::PromptEmbedding(_) => "prompt_embedding",
             Self::Joint(_) => "joint",
+            Self::Universal(_) => "universal",
             Self::SegCertify(_) => "seg_certify",
         }
     }
@@ -332,6 +338,7 @@ impl AttackSpec {
             Self::HotFlip(flip) => flip.points() as u64,
             Self::PromptEmbedding(embedding) => walks(embedding.steps, 1),
             Self::Joint(joint) => joint.points(),
+            Self::Universal(_) => 1,
             Self::SegCertify(certify) => certify.points(),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -11,7 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::attack_args::{AttackArgs, method_names};
 use super::model_args::ModelArgs;
 use super::transfer_args::TransferArgs;
-use crate::attack::{AttackSpec, Budget, Criterion, Goal, GoalSpec};
+use crate::attack::universal::MOST_BYTES;
+use crate::attack::{AttackSpec, Budget, Criterion, Goal, GoalSpec, UniversalPerturbation, check_perturbation};
 use crate::engine::{CancelToken, Engine, EngineConfig};
 use crate::evaluation::{Artifact, AttackRequest, AttackRun, Control, Threat, named_container, run_attack};
 use crate::imaging::{Decoded, Limits, Mask, decode, encode};
@@ -54,6 +56,9 @@ pub struct OneImageArgs {
     /// When the attack has succeeded: dsc_below=T, drop_at_least=T or dsc_to_target_at_least=T.
     #[arg(long, value_name = "RULE=T", value_parser = criterion)]
     success: Option<Criterion>,
+    /// What --method universal adds to the image: a file that `segprobe universal` has written.
+    #[arg(long, value_name = "FILE")]
+    perturbation: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -106,10 +111,7 @@ struct Inputs {
 impl Inputs {
     /// Reads a file once for both its hash and its pixels: at most one byte more than the limit.
     fn read(&mut self, role: &str, path: &Path) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(Limits::default().bytes + 1).read_to_end(&mut bytes))
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = read(path, Limits::default().bytes)?;
         self.sha256.insert(role.into(), sha256(&bytes));
         Ok(bytes)
     }
@@ -118,6 +120,11 @@ impl Inputs {
         let bytes = self.read("image", path)?;
         let image = decode::decode(&bytes, &Limits::default()).with_context(|| path.display().to_string())?;
         Ok(Decoded { container: named_container(path).unwrap_or(image.container), ..image })
+    }
+
+    fn perturbation(&mut self, path: &Path) -> Result<Arc<UniversalPerturbation>> {
+        let bytes = self.read("perturbation", path)?;
+        Ok(Arc::new(UniversalPerturbation::from_bytes(&bytes).with_context(|| path.display().to_string())?))
     }
 
     fn mask(&mut self, role: &str, path: Option<&PathBuf>) -> Result<Option<Mask>> {
@@ -132,6 +139,8 @@ impl OneImageArgs {
         self.attack.refuse_foreign(&[self.method.as_str()])?;
         let attack = self.attack.spec(&self.method)?;
         self.goal.check(&self.prompt)?;
+        check_perturbation(&attack, self.perturbation.is_some()).context("--perturbation")?;
+        let perturbation = self.perturbation.as_deref().map(|path| inputs.perturbation(path)).transpose()?;
         if self.attack.defence.is_some() && matches!(attack, AttackSpec::SegCertify(_)) {
             bail!("--defence: seg_certify puts its own noise before the model: leave it out");
         }
@@ -144,6 +153,7 @@ impl OneImageArgs {
                 goal: Goal::new(self.goal.clone(), inputs.mask("target_mask", self.target_mask.as_ref())?)?,
                 region: inputs.mask("allowed_region", self.allowed_region.as_ref())?,
                 criterion: self.success,
+                perturbation,
             },
             attack,
             defence: self.attack.defence.clone(),
@@ -166,7 +176,7 @@ impl OneImageArgs {
 }
 
 /// A criterion as written on the command line, for example `dsc_below=0.5`.
-fn criterion(text: &str) -> Result<Criterion> {
+pub(super) fn criterion(text: &str) -> Result<Criterion> {
     let rules = "use dsc_below=T, drop_at_least=T or dsc_to_target_at_least=T";
     let (rule, threshold) = text.split_once('=').with_context(|| rules)?;
     let threshold: f64 = threshold.parse().with_context(|| format!("the threshold {threshold:?} is not a number"))?;
@@ -176,6 +186,21 @@ fn criterion(text: &str) -> Result<Criterion> {
         "dsc_to_target_at_least" => Ok(Criterion::DscToTargetAtLeast(threshold)),
         _ => bail!("unknown rule {rule:?}: {rules}"),
     }
+}
+
+/// Reads a universal perturbation.
+pub(super) fn perturbation(path: &Path) -> Result<UniversalPerturbation> {
+    let bytes = read(path, MOST_BYTES as u64)?;
+    UniversalPerturbation::from_bytes(&bytes).with_context(|| path.display().to_string())
+}
+
+/// At most one byte more than the limit.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(bytes)
 }
 
 /// A progress bar on stderr, or nothing if stderr is not a terminal.

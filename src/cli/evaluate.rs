@@ -1,24 +1,25 @@
 //! `segprobe evaluate`: data sets times a grid of attacks, and the table of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::attack::progress_bar;
+use super::attack::{perturbation, progress_bar};
 use super::attack_args::AttackArgs;
+use super::cases::{self, Side};
 use super::model_args::ModelArgs;
 use super::transfer_args::TransferArgs;
 use crate::attack::{AttackSpec, Protocol, catalogue};
 use crate::engine::{Engine, EngineConfig};
-use crate::evaluation::{Case, Grid, Planned, Summary, run_grid};
+use crate::evaluation::{Grid, Named, Planned, Summary, run_grid};
 use crate::imaging::encode;
 use crate::oracle::defended::Defence;
 use crate::report::manifest::{Code, Machine, ModelIdentity};
 use crate::report::summary;
-use crate::train::data;
 
 /// Segment and attack every image of data sets, and summarise.
 #[derive(Debug, Args)]
@@ -41,6 +42,9 @@ pub struct EvaluateArgs {
     /// Epsilons of the methods that have a budget, separated by commas, in --unit.
     #[arg(long, value_delimiter = ',', default_values_t = [1., 2., 4., 8.])]
     epsilon: Vec<f64>,
+    /// What --method universal adds to the images: a file that `segprobe universal` has written; each is a column.
+    #[arg(long, value_name = "FILE")]
+    perturbation: Vec<PathBuf>,
     #[command(flatten)]
     attack: AttackArgs,
     /// Attacks that run at once, sharing the batches of the model; a GPU is fast with many.
@@ -65,6 +69,8 @@ enum Split {
 
 /// What stands for no attack.
 const NONE: &str = "none";
+
+const UNIVERSAL: &str = "universal";
 
 fn method_or_none() -> PossibleValuesParser {
     PossibleValuesParser::new(catalogue::names().iter().copied().chain([NONE]))
@@ -96,7 +102,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let mut grid = args.grid()?;
     let mut cases = vec![];
     for folder in &args.data {
-        cases.extend(args.cases(folder)?);
+        let side = if args.split == Split::All { Side::Both } else { Side::HeldOut };
+        cases.extend(cases::list(folder, side, args.validation_share, args.limit)?);
     }
     let (model, source) = args.model.open()?;
     let config = EngineConfig::default();
@@ -143,6 +150,9 @@ impl EvaluateArgs {
             methods.clear();
         }
         methods.dedup();
+        if !self.perturbation.is_empty() && !methods.contains(&UNIVERSAL) {
+            bail!("--perturbation: only --method {UNIVERSAL} applies one: leave it out");
+        }
         self.attack.refuse_foreign(&methods)?;
         let mut attacks = vec![];
         for method in methods {
@@ -164,32 +174,28 @@ impl EvaluateArgs {
     /// The attack at every epsilon, or once if it has no budget.
     fn planned(&self, attack: AttackSpec) -> Result<Vec<Planned>> {
         if !attack.attack().is_bounded() {
-            return Ok(vec![Planned { attack, budget: None, epsilon: None }]);
+            return Ok(vec![Planned { attack, budget: None, epsilon: None, perturbation: None }]);
         }
-        let at = |epsilon: &f64| -> Result<Planned> {
-            let budget = Some(self.attack.budget(*epsilon)?);
-            Ok(Planned { attack: attack.clone(), budget, epsilon: Some(*epsilon) })
+        let perturbations = match attack.method() {
+            UNIVERSAL if self.perturbation.is_empty() => bail!("--method {UNIVERSAL} needs --perturbation FILE"),
+            UNIVERSAL => self.perturbation.iter().map(|path| Ok(Some(named(path)?))).collect::<Result<_>>()?,
+            _ => vec![None],
         };
-        self.epsilon.iter().map(at).collect()
+        let mut planned = vec![];
+        for perturbation in perturbations {
+            for epsilon in &self.epsilon {
+                let bounded = Planned::bounded(attack.clone(), self.attack.budget(*epsilon)?, *epsilon);
+                planned.push(Planned { perturbation: perturbation.clone(), ..bounded });
+            }
+        }
+        Ok(planned)
     }
+}
 
-    fn cases(&self, folder: &Path) -> Result<Vec<Case>> {
-        let set = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        let set = set.unwrap_or_else(|| folder.display().to_string());
-        let entries = data::list(folder, self.validation_share)?;
-        let entries: Vec<_> = entries.into_iter().filter(|e| self.split == Split::All || e.validation).collect();
-        let kept = self.limit.unwrap_or(entries.len()).min(entries.len());
-        let spread = (0..kept).map(|i| &entries[i * entries.len() / kept]);
-        Ok(spread
-            .map(|entry| Case {
-                set: set.clone(),
-                name: entry.image.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
-                image: entry.image.clone(),
-                mask: entry.mask.clone(),
-                prompt: entry.prompt.clone(),
-            })
-            .collect())
-    }
+/// A perturbation under the name of its file.
+fn named(path: &Path) -> Result<Named> {
+    let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    Ok(Named { name, perturbation: Arc::new(perturbation(path)?) })
 }
 
 fn write(folder: &Path, files: &[(&str, &String)]) -> Result<()> {

@@ -3,6 +3,7 @@
 mod attack;
 mod attack_args;
 mod bench;
+mod cases;
 mod config;
 mod corruption_args;
 mod defence_arg;
@@ -22,6 +23,7 @@ mod serve;
 mod settings_args;
 mod train;
 mod transfer_args;
+mod universal;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -47,6 +49,7 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     Phantoms(phantoms::PhantomsArgs),
     Train(Box<train::TrainArgs>),
+    Universal(Box<universal::UniversalArgs>),
     Keys(keys::KeysArgs),
     Migrate(migrate::MigrateArgs),
     Health(health::HealthArgs),
@@ -70,6 +73,7 @@ impl Cli {
             Command::Bench(args) => bench::run(args),
             Command::Phantoms(args) => phantoms::run(args),
             Command::Train(args) => train::run(args),
+            Command::Universal(args) => universal::run(args),
             Command::Keys(args) => keys::run(args),
             Command::Migrate(args) => migrate::run(args),
             Command::Health(args) => health::run(args),

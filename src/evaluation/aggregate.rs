@@ -80,7 +80,8 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    fn of(values: &[f64]) -> Option<Self> {
+    /// That of some values; `None` if there are none.
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
         Some(Self { mean: mean(values)?, interval: bootstrap_mean_interval(values, BOOTSTRAP_SEED)? })
     }
 }

@@ -5,6 +5,7 @@
 //! workers decides how long it takes and nothing else. An image that fails has the reason in its rows.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::aggregate::CLEAN;
 use super::{AttackRequest, Control, RunError, Threat, Transfer, defended, run_attack, segment};
 use crate::attack::protocol::Resolution;
-use crate::attack::{AttackSpec, Budget, Protocol, StepRecord};
+use crate::attack::{AttackSpec, Budget, Protocol, StepRecord, UniversalPerturbation};
 use crate::engine::{CancelToken, Engine};
 use crate::imaging::{Container, Decoded, Limits, Mask, decode};
 use crate::loss::Loss;
@@ -55,7 +56,7 @@ pub struct Grid {
 }
 
 /// One column of a grid.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Planned {
     /// The method.
     pub attack: AttackSpec,
@@ -63,6 +64,17 @@ pub struct Planned {
     pub budget: Option<Budget>,
     /// Its epsilon as it was given.
     pub epsilon: Option<f64>,
+    /// What the method `universal` applies.
+    pub perturbation: Option<Named>,
+}
+
+/// A universal perturbation and what a table calls it.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+    /// The perturbation.
+    pub perturbation: Arc<UniversalPerturbation>,
 }
 
 /// What came of one image under one attack, or without any.
@@ -153,7 +165,7 @@ fn task_rows(engine: &Engine, case: &Case, grid: &Grid, planned: Option<&Planned
 }
 
 fn row(case: &Case, planned: Option<&Planned>, on: Option<&str>, scores: Result<RowScores, String>) -> GridRow {
-    let variant = planned.and_then(|planned| planned.attack.variant());
+    let variant = planned.and_then(Planned::variant);
     GridRow {
         set: case.set.clone(),
         image: case.name.clone(),
@@ -186,12 +198,13 @@ fn clean(engine: &Engine, case: &Case, grid: &Grid) -> Result<RowScores, RunErro
 /// The scores on the attacked model, then on every other.
 fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Result<Vec<RowScores>, RunError> {
     let (image, mask) = case.read()?;
+    let perturbation = planned.perturbation.as_ref().map(|named| named.perturbation.clone());
     let request = AttackRequest {
         image,
         reference: Some(mask),
         prompt: case.prompt.clone(),
         attack: planned.attack.clone(),
-        threat: Threat::untargeted(planned.budget),
+        threat: Threat { perturbation, ..Threat::untargeted(planned.budget) },
         defence: grid.defence.clone(),
         protocol: grid.protocol,
         loss: grid.loss,
@@ -221,8 +234,24 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
     Ok(std::iter::once(row(&result.clean.scores, shared)).chain(others).collect())
 }
 
+impl Planned {
+    /// A method at a budget.
+    pub fn bounded(attack: AttackSpec, budget: Budget, epsilon: f64) -> Self {
+        Self { attack, budget: Some(budget), epsilon: Some(epsilon), perturbation: None }
+    }
+
+    /// What tells it apart from others of its method and epsilon.
+    fn variant(&self) -> Option<String> {
+        self.attack.variant().or_else(|| Some(self.perturbation.as_ref()?.name.clone()))
+    }
+}
+
 impl Case {
-    fn read(&self) -> Result<(Decoded, Mask), RunError> {
+    /// The picture and its reference mask.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn read(&self) -> Result<(Decoded, Mask), RunError> {
         let limits = Limits::default();
         let image = decode::open(&self.image, &limits)?;
         let container = named_container(&self.image).unwrap_or(image.container);

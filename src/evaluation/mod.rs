@@ -24,9 +24,10 @@ use crate::oracle::OracleError;
 pub use aggregate::{AttackSummary, Estimate, SetSummary, Summary};
 pub use checklist::{Check, Verdict};
 pub use defence_result::{DefenceGradient, DefenceResult, Repeated};
-pub use grid::{Attacked, Case, Grid, GridRow, Planned, RowScores, named_container, run_grid};
+pub use grid::{Attacked, Case, Grid, GridRow, Named, Planned, RowScores, named_container, run_grid};
 pub use patched::PatchResult;
 pub use request::{AttackRequest, Threat};
+pub(crate) use single::objective;
 pub use single::{Artifact, AttackRun, Control, logits, run_attack, segment};
 pub use transfer::Transfer;
 

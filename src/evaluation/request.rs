@@ -1,7 +1,9 @@
 //! What to attack and how, checked and brought to the size that the protocol works at.
 
+use std::sync::Arc;
+
 use crate::attack::protocol::{Choices, Resolution};
-use crate::attack::{AttackError, AttackSpec, Budget, Criterion, Goal, Protocol};
+use crate::attack::{AttackError, AttackSpec, Budget, Criterion, Goal, Protocol, UniversalPerturbation};
 use crate::imaging::{Decoded, Image, ImagingError, Mask};
 use crate::loss::Loss;
 use crate::model::{Preprocess, resize_image};
@@ -41,12 +43,14 @@ pub struct Threat {
     pub region: Option<Mask>,
     /// When the attack has succeeded; the goal's default if `None`.
     pub criterion: Option<Criterion>,
+    /// What the attacker brings along, for the method `universal`.
+    pub perturbation: Option<Arc<UniversalPerturbation>>,
 }
 
 impl Threat {
     /// Any damage within a budget if the method has one, anywhere in the image.
     pub fn untargeted(budget: impl Into<Option<Budget>>) -> Self {
-        Self { budget: budget.into(), goal: Goal::Untargeted, region: None, criterion: None }
+        Self { budget: budget.into(), goal: Goal::Untargeted, region: None, criterion: None, perturbation: None }
     }
 }
 

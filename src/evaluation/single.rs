@@ -68,6 +68,7 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
         region: patch.clone().or(region),
         ignored: patch,
         criterion: request.threat.criterion,
+        perturbation: request.threat.perturbation.clone(),
         seed: request.seed,
         choices,
         original: request.image.container,
@@ -136,7 +137,11 @@ pub fn logits(engine: &Engine, image: &Image, prompt: &str) -> Result<Tensor, Ru
     Ok(logits)
 }
 
-fn objective(problem: &Problem, engine: &Engine) -> Result<Objective, RunError> {
+/// What a problem asks of the model.
+///
+/// # Errors
+/// A device that failed.
+pub(crate) fn objective(problem: &Problem, engine: &Engine) -> Result<Objective, RunError> {
     let (aim, input) = (problem.aim(), engine.input());
     Ok(Objective {
         loss: problem.setup().choices.loss,

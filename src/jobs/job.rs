@@ -124,7 +124,7 @@ pub struct Job {
     pub run_after: Option<DateTime<Utc>>,
 }
 
-/// The pictures that a job came with.
+/// The files that a job came with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Inputs {
     /// The image to attack.
@@ -138,16 +138,19 @@ pub struct Inputs {
     /// The pixels that may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_region: Option<InputRecord>,
+    /// What the method `universal` adds to the image; columns and rows are its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perturbation: Option<InputRecord>,
 }
 
-/// One picture as it was handed in. Only its pixels are kept, never its file.
+/// One file as it was handed in. Of a picture only the pixels are kept, never the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InputRecord {
     /// SHA-256 of the bytes that were handed in, in lower-case hexadecimal.
     pub sha256: String,
     /// Their number.
     pub bytes: u64,
-    /// `png`, `jpeg`, `tiff` or `dicom`.
+    /// `png`, `jpeg`, `tiff`, `dicom`, or `safetensors` for a perturbation.
     pub format: String,
     /// Columns.
     pub width: usize,

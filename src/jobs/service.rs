@@ -26,6 +26,7 @@ pub struct Upload {
     pub mask: Option<Bytes>,
     pub target_mask: Option<Bytes>,
     pub allowed_region: Option<Bytes>,
+    pub perturbation: Option<Bytes>,
     pub spec: JobSpec,
 }
 

@@ -34,7 +34,7 @@ impl Jobs {
         let model = self.model(submission.upload.spec.model.as_deref())?;
         self.check_others(&submission.upload.spec.transfer_to, &model)?;
         let upload = Arc::new(submission.upload);
-        let bytes = upload.pictures().map(|(_, bytes)| bytes.len() as u64).sum();
+        let bytes = upload.files().map(|(_, bytes)| bytes.len() as u64).sum();
         let hashes = self.decoders().run(bytes, {
             let upload = upload.clone();
             move || Hashes::of(&upload)

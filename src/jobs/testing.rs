@@ -230,7 +230,8 @@ pub(super) fn upload(attack: Value, changes: Value) -> Upload {
         fields.extend(changes);
     }
     let spec = JobSpec::from_json(spec.to_string().as_bytes()).unwrap();
-    Upload { image: png(&image), mask: Some(mask_png(&mask)), target_mask: None, allowed_region: None, spec }
+    let (image, mask) = (png(&image), Some(mask_png(&mask)));
+    Upload { image, mask, target_mask: None, allowed_region: None, perturbation: None, spec }
 }
 
 /// The quickest attack.

@@ -4,6 +4,7 @@ mod downloads;
 mod results;
 mod transfer;
 mod unbounded;
+mod universal;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};

@@ -26,7 +26,7 @@ use crate::telemetry::traces;
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-const PICTURES: &[&str] = &["image", "mask", "target_mask", "allowed_region"];
+const FILES: &[&str] = &["image", "mask", "target_mask", "allowed_region", "perturbation"];
 
 /// An attack as form data.
 #[derive(ToSchema)]
@@ -45,6 +45,9 @@ pub(super) struct AttackForm {
     /// The pixels that may change; all if left out.
     #[schema(value_type = Option<String>, format = Binary, nullable = false)]
     allowed_region: Option<Vec<u8>>,
+    /// What the method `universal` adds to the image: a file that `segprobe universal` has written, at most 16 MiB.
+    #[schema(value_type = Option<String>, format = Binary, nullable = false)]
+    perturbation: Option<Vec<u8>>,
     /// What to attack with, at most 64 KiB of JSON.
     spec: JobSpec,
 }
@@ -66,6 +69,9 @@ pub(super) struct AttackRequest {
     /// The pixels that may change; all if left out.
     #[schema(content_encoding = "base64", min_length = 4)]
     allowed_region: Option<String>,
+    /// What the method `universal` adds to the image: a file that `segprobe universal` has written, at most 16 MiB.
+    #[schema(content_encoding = "base64", min_length = 4)]
+    perturbation: Option<String>,
     /// What to attack with.
     spec: JobSpec,
 }
@@ -138,7 +144,7 @@ pub(super) async fn submit_attack(
 
 async fn submission(principal: &Principal, headers: &HeaderMap, request: Request) -> Result<Submission, Problem> {
     let idempotency_key = idempotency_key(headers)?;
-    let mut parts = Parts::read(request, PICTURES).await?;
+    let mut parts = Parts::read(request, FILES).await?;
     let spec = JobSpec::from_json(&parts.spec()?)?;
     if spec.priority > 0 && principal.scope < Scope::Admin {
         let detail = "a priority above 0 needs a key or token with the scope admin";
@@ -149,6 +155,7 @@ async fn submission(principal: &Principal, headers: &HeaderMap, request: Request
         mask: parts.optional("mask"),
         target_mask: parts.optional("target_mask"),
         allowed_region: parts.optional("allowed_region"),
+        perturbation: parts.optional("perturbation"),
         spec,
     };
     Ok(Submission {
@@ -175,9 +182,13 @@ async fn wait_for_end(app: &App, mut job: Job, wait: Wait) -> Result<Job, JobErr
 
 fn hashes(job: &Job) -> BTreeMap<String, String> {
     let inputs = &job.inputs;
-    let masks =
-        [("mask", &inputs.mask), ("target_mask", &inputs.target_mask), ("allowed_region", &inputs.allowed_region)];
-    let masks = masks.into_iter().filter_map(|(role, record)| Some((role, record.as_ref()?)));
+    let others = [
+        ("mask", &inputs.mask),
+        ("target_mask", &inputs.target_mask),
+        ("allowed_region", &inputs.allowed_region),
+        ("perturbation", &inputs.perturbation),
+    ];
+    let others = others.into_iter().filter_map(|(role, record)| Some((role, record.as_ref()?)));
     let hash = |(role, record): (&str, &InputRecord)| (role.to_owned(), record.sha256.clone());
-    masks.chain([("image", &inputs.image)]).map(hash).collect()
+    others.chain([("image", &inputs.image)]).map(hash).collect()
 }

@@ -129,6 +129,7 @@ function showMethod() {
   );
   byId("norm").replaceChildren(...labels);
   byId("budget").hidden = labels.length === 0;
+  places.perturbation.root.hidden = !method.needs.includes("perturbation");
   showEquivalents();
 }
 
@@ -159,6 +160,8 @@ function read() {
     ...(chosen("defence") && { defence: { kind: chosen("defence") } }),
   };
   if (!places.image.file) missing("/image", "choose a sample or an image of your own");
+  const { root, file } = places.perturbation;
+  if (!root.hidden && !file) missing("/perturbation", "choose a file that segprobe universal has written");
   if (!spec.prompt) missing("/spec/prompt", "name the structure, for example lungs");
   if (bounded && chosen("epsilon") === "") missing("/spec/budget/epsilon", "give a number");
   if (chosen("seed") === "") missing("/spec/seed", "give a whole number");
@@ -177,8 +180,8 @@ async function submit(submitted) {
   }
   const body = new FormData();
   const names = {};
-  for (const [name, { file }] of Object.entries(places)) {
-    if (!file) continue;
+  for (const [name, { file, root }] of Object.entries(places)) {
+    if (!file || root.hidden) continue;
     body.append(name, file);
     names[name] = file.name;
   }

@@ -2,7 +2,7 @@
 
 use super::{Entry, Paper, ThreatModel};
 use crate::attack::schema::Parameters;
-use crate::attack::{Attack, Boundary, Nes, Noise, Spsa, Square, SquareMask};
+use crate::attack::{Attack, Boundary, Nes, Noise, Spsa, Square, SquareMask, Universal};
 
 const SQUARE: Paper = Paper {
     title: "Andriushchenko et al.: Square Attack: a Query-Efficient Black-Box Adversarial Attack via Random Search (2020)",
@@ -69,6 +69,17 @@ pub(super) fn entries() -> Vec<Entry> {
             threat_model: ThreatModel::Score,
             norms: Spsa::default().norms(),
             steps_cost: "queries, less one if odd: 2 * samples for each step, and 2",
+        },
+        Entry {
+            parameters: Parameters::of::<Universal>("universal"),
+            title: "Universal: one perturbation for many images, trained beforehand and only added",
+            paper: Paper {
+                title: "Moosavi-Dezfooli et al.: Universal Adversarial Perturbations (2017)",
+                arxiv: "1610.08401",
+            },
+            threat_model: ThreatModel::Transfer,
+            norms: Universal::default().norms(),
+            steps_cost: "1",
         },
     ]
 }

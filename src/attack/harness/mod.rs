@@ -22,13 +22,15 @@ pub mod saved;
 pub mod smallest;
 pub mod success;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tracker;
 mod visited;
 
 use std::cell::Cell;
 
-use super::{AttackError, AttackSpec, Budget, Echo, Evaluation, Problem, StepRecord, Success, Tracker};
+use super::{
+    AttackError, AttackSpec, Budget, Echo, Evaluation, Problem, StepRecord, Success, Tracker, check_perturbation,
+};
 use crate::certify::Certificate;
 use crate::oracle::{Oracle, OracleError};
 use crate::prompt::{PromptSensitivity, Tried};
@@ -93,6 +95,7 @@ pub fn run(
     attack.check()?;
     let setup = problem.setup();
     check_bounds(spec, setup.budget)?;
+    check_perturbation(spec, setup.perturbation.is_some())?;
     let clean = problem.evaluate(&setup.image, oracle)?;
     let (_, reread) = round_trip(&setup.image, problem.container())?;
     let clean_reread = if reread == setup.image { None } else { Some(problem.evaluate(&reread, oracle)?) };

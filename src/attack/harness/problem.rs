@@ -1,5 +1,7 @@
 //! One image under one threat model: all that an attack needs besides the oracle.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 
 use super::budget::{Budget, Epsilon, Norm, Unit};
@@ -9,7 +11,7 @@ use super::quantise::Lattice;
 use super::random::RandomSource;
 use super::success::Criterion;
 use crate::attack::protocol::{Choices, Clamp, Protocol, Resolution, SaveAs, Space};
-use crate::attack::{Aim, AttackError, Goal};
+use crate::attack::{Aim, AttackError, Goal, UniversalPerturbation};
 use crate::imaging::{Container, Image, Mask};
 use crate::loss::{Counted, Loss};
 use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, MaskScores, MetricError};
@@ -33,6 +35,8 @@ pub struct Setup {
     pub goal: Goal,
     /// When the attack has succeeded; the goal's default unless set.
     pub criterion: Option<Criterion>,
+    /// What the method `universal` adds to the image; nothing unless set.
+    pub perturbation: Option<Arc<UniversalPerturbation>>,
     /// The pixels that may change; all unless set.
     pub region: Option<Mask>,
     /// Pixels that count neither in the loss nor in any score, such as those under a patch; none unless set.
@@ -56,6 +60,7 @@ impl Setup {
             preprocess,
             goal: Goal::Untargeted,
             criterion: None,
+            perturbation: None,
             region: None,
             ignored: None,
             seed: 0,
@@ -195,6 +200,20 @@ impl Problem {
             None => (Norm::Linf, f64::INFINITY),
         };
         Lattice { norm, levels, region: region.as_ref() }
+    }
+
+    /// A change in fractions of full scale as one in the space the attack works in.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn change(&self, delta: &Tensor) -> Result<Tensor, AttackError> {
+        match self.setup.choices.space {
+            Space::Pixel => Ok(delta.clone()),
+            Space::Normalised => {
+                let shifted = self.setup.preprocess.normalise(delta)?;
+                Ok((shifted - self.setup.preprocess.normalise(&delta.zeros_like()?)?)?)
+            }
+        }
     }
 
     /// An 8-bit image of the problem's size as a point of the attack's space.

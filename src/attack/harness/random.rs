@@ -72,6 +72,26 @@ impl RandomSource {
 pub struct Stream(ChaCha8Rng);
 
 impl Stream {
+    /// A stream that belongs to no image: that of a seed, a purpose and a count.
+    pub fn of(seed: u64, purpose: &str, count: u64) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(seed.to_le_bytes());
+        hash.update(count.to_le_bytes());
+        hash.update(purpose.as_bytes());
+        Self(ChaCha8Rng::from_seed(hash.finalize().into()))
+    }
+
+    /// The numbers below `n` in a random order (Fisher and Yates).
+    pub fn order(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for last in (1..n).rev() {
+            // A draw of 24 bits, so `last` below 2^24 is met evenly enough.
+            let other = (self.uniform() * (last + 1) as f64) as usize;
+            order.swap(last, other);
+        }
+        order
+    }
+
     /// Uniform in [0, 1), a multiple of 2^-24.
     pub fn uniform(&mut self) -> f64 {
         f64::from(self.0.next_u32() >> 8) / f64::from(1 << 24)

@@ -8,8 +8,9 @@ mod guard;
 mod minimal;
 mod patch;
 mod texts;
-mod toy;
+pub(crate) mod toy;
 mod unbounded;
+mod universal;
 mod white_box;
 
 use candle_core::Device;

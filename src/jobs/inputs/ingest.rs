@@ -1,9 +1,9 @@
-//! From uploaded bytes to pixels, and all checks that need both the pictures and the spec.
+//! From uploaded bytes to pixels, and all checks that need both the files and the spec.
 
 use bytes::Bytes;
 
 use super::{Hashes, Role};
-use crate::attack::Goal;
+use crate::attack::{Goal, UniversalPerturbation, check_perturbation};
 use crate::imaging::{Decoded, Image, ImagingError, Limits, Mask, Selection, decode, encode};
 use crate::jobs::{InputRecord, Inputs, JobError, SpecError, Upload};
 use crate::model::Preprocess;
@@ -34,29 +34,35 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
         let checked = budget.check(image.rgb().len(), &rules.input.std);
         checked.map_err(|error| SpecError::new("/spec/budget/epsilon", error))?;
     }
-    let kept = |role: Role, format: String, notes: Vec<String>| InputRecord {
+    let kept = |role: Role, format: String, (height, width): (usize, usize), notes: Vec<String>| InputRecord {
         sha256: hashes.get(role),
-        bytes: upload.pictures().find(|(found, _)| *found == role).map_or(0, |(_, bytes)| bytes.len() as u64),
+        bytes: upload.files().find(|(found, _)| *found == role).map_or(0, |(_, bytes)| bytes.len() as u64),
         format,
-        width: image.width(),
-        height: image.height(),
+        width,
+        height,
         notes,
     };
+    let size = (image.height(), image.width());
     let bytes = encode::quick_png(&image).map_err(|source| refuse(Role::Image.pointer(), source))?;
     let mut files = vec![(Role::Image, bytes.into())];
     let mut inputs = Inputs {
-        image: kept(Role::Image, container.to_string().to_lowercase(), notes),
+        image: kept(Role::Image, container.to_string().to_lowercase(), size, notes),
         mask: None,
         target_mask: None,
         allowed_region: None,
+        perturbation: None,
     };
+    if let Some((bytes, size)) = perturbation(upload)? {
+        files.push((Role::Perturbation, bytes));
+        inputs.perturbation = Some(kept(Role::Perturbation, "safetensors".into(), size, vec![]));
+    }
     let (mut reference, mut target, mut region) = (None, None, None);
-    for (role, bytes) in upload.pictures().filter(|(role, _)| *role != Role::Image) {
+    for (role, bytes) in upload.files().filter(|(role, _)| !matches!(role, Role::Image | Role::Perturbation)) {
         let mask = fitting_mask(bytes, (role, &image), &rules.limits)?;
         files.push((role, encode::mask_png(&mask).map_err(|source| refuse(role.pointer(), source))?.into()));
-        let record = Some(kept(role, format_of(bytes), vec![]));
+        let record = Some(kept(role, format_of(bytes), size, vec![]));
         match role {
-            Role::Image | Role::Mask => {
+            Role::Image | Role::Perturbation | Role::Mask => {
                 inputs.mask = record;
                 reference = Some(mask);
             }
@@ -77,6 +83,16 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
     }
     spec.attack.placement((image.width(), image.height()), region.as_ref()).map_err(SpecError::from)?;
     Ok(Ingested { inputs, files })
+}
+
+/// The perturbation as it is kept, and its height and width: read strictly and written again, so that nothing else is.
+fn perturbation(upload: &Upload) -> Result<Option<(Bytes, (usize, usize))>, SpecError> {
+    let blame = |error: &dyn std::error::Error| SpecError::new(Role::Perturbation.pointer(), error);
+    let given = upload.perturbation.as_ref();
+    check_perturbation(&upload.spec.attack, given.is_some()).map_err(|error| blame(&error))?;
+    let Some(bytes) = given else { return Ok(None) };
+    let read = UniversalPerturbation::from_bytes(bytes).map_err(|error| blame(&error))?;
+    Ok(Some((read.to_bytes().map_err(|error| blame(&error))?.into(), read.size())))
 }
 
 fn fitting_mask(bytes: &[u8], (role, image): (Role, &Image), limits: &Limits) -> Result<Mask, JobError> {

@@ -1,10 +1,12 @@
 //! The request of a job as the attack takes it, from what was kept.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Role;
 use crate::artifact::{ArtifactError, Artifacts, layout};
-use crate::attack::Goal;
+use crate::attack::{Goal, UniversalPerturbation};
 use crate::evaluation::{AttackRequest, Threat};
 use crate::imaging::{Container, Decoded, ImagingError, Limits, Mask, decode};
 use crate::jobs::Job;
@@ -21,7 +23,7 @@ pub(in crate::jobs) struct Loaded {
     pub(in crate::jobs) reference: Option<Bytes>,
 }
 
-/// Reads the pictures of a job. Their checksums are those of PNG itself.
+/// Reads the files of a job. The pictures' checksums are those of PNG itself.
 pub(in crate::jobs) async fn load(artifacts: &Artifacts, job: &Job) -> Result<Loaded, ArtifactError> {
     let prefix = layout::inputs(job.id.0);
     let mut files = Vec::new();
@@ -56,6 +58,7 @@ fn request(job: &Job, files: &[(Role, Bytes)]) -> Result<Loaded, ArtifactError> 
         threat: Threat {
             budget: spec.budget,
             goal,
+            perturbation: find(Role::Perturbation).map(|bytes| perturbation(job, &bytes)).transpose()?,
             region: mask(Role::AllowedRegion).transpose()?,
             criterion: spec.success,
         },
@@ -65,6 +68,13 @@ fn request(job: &Job, files: &[(Role, Bytes)]) -> Result<Loaded, ArtifactError> 
         seed: spec.seed,
     };
     Ok(Loaded { request, image, reference: find(Role::Mask) })
+}
+
+fn perturbation(job: &Job, bytes: &[u8]) -> Result<Arc<UniversalPerturbation>, ArtifactError> {
+    UniversalPerturbation::from_bytes(bytes).map(Arc::new).map_err(|error| {
+        tracing::error!(job = %job.id, %error, "a kept perturbation is damaged");
+        ArtifactError::Damaged { name: Role::Perturbation.file() }
+    })
 }
 
 /// The container that a protocol may save as; all but JPEG are saved as PNG.

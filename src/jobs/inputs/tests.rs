@@ -29,6 +29,7 @@ async fn pictures_that_do_not_fit_are_pointed_at_and_nothing_is_kept() {
     let goal = |goal: &str| upload(fgsm(), json!({"goal": goal}));
     let altered = |goal: serde_json::Value, mask| Upload { mask, ..upload(fgsm(), json!({"goal": goal})) };
     let (away, grown) = (json!({"shift": {"dx_px": 64}}), json!({"grow": {"percent": 20}}));
+    let universal = || upload(json!({"method": "universal"}), json!({}));
     let budget = json!({"norm": "l2", "epsilon": {"value": 30_000, "unit": "pixel255"}});
     let normalised = json!({"norm": "linf", "epsilon": {"value": 5, "unit": "normalised"}});
     for (upload, wanted) in [
@@ -47,6 +48,9 @@ async fn pictures_that_do_not_fit_are_pointed_at_and_nothing_is_kept() {
         (upload(fgsm(), json!({"budget": budget})), "/spec/budget/epsilon"),
         (upload(fgsm(), json!({"budget": normalised})), "/spec/budget/epsilon"),
         (upload(fgsm(), json!({"model": "other"})), "/spec/model"),
+        (universal(), "/perturbation"),
+        (Upload { perturbation: junk(), ..universal() }, "/perturbation"),
+        (Upload { perturbation: junk(), ..quick() }, "/perturbation"),
     ] {
         let error = service.submit(upload).await.unwrap_err();
         assert_eq!(pointer(&error), wanted, "{error}");

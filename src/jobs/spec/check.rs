@@ -136,6 +136,7 @@ pub fn parameter_pointer(name: &str) -> String {
         "allowed region" => "/allowed_region".into(),
         "target mask" => "/target_mask".into(),
         "reference mask" => "/mask".into(),
+        "perturbation" => "/perturbation".into(),
         "criterion" => "/spec/success".into(),
         "norm" => "/spec/budget/norm".into(),
         "budget" | "goal" | "loss" | "prompt" | "protocol" => format!("/spec/{name}"),

@@ -72,6 +72,7 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         Some("hot_flip") => fit(parameters, ATTACK).map(AttackSpec::HotFlip),
         Some("prompt_embedding") => fit(parameters, ATTACK).map(AttackSpec::PromptEmbedding),
         Some("joint") => fit(parameters, ATTACK).map(AttackSpec::Joint),
+        Some("universal") => fit(parameters, ATTACK).map(AttackSpec::Universal),
         _ => Err(SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", ")))),
     }
 }

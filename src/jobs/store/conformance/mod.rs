@@ -146,7 +146,7 @@ pub fn new_job(caller: &str) -> NewJob {
         caller: caller.into(),
         spec: serde_json::from_value(spec).unwrap(),
         model: MODEL.into(),
-        inputs: Inputs { image, mask: None, target_mask: None, allowed_region: None },
+        inputs: Inputs { image, mask: None, target_mask: None, allowed_region: None, perturbation: None },
         steps: 41,
         max_attempts: 3,
         idempotency: None,
