@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from make_attack_fixtures import HEIGHT, WIDTH, Task, logits, picture, rounded
 
-STEPS, RATE, SHARE, EPSILON = 60, 0.004, 0.75, 32 / 255
+STEPS, RATE, SHARE, EPSILON = 40, 0.004, 0.75, 32 / 255
 
 
 def penalty(y, rho, mu):

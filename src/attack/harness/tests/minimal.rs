@@ -228,7 +228,7 @@ fn what_is_won_with_confidence_is_won_by_more() {
     let (plain, sure) = (run(0.), run(2.));
     assert_eq!(plain.file.bytes, attack(&cw(40, 6), setup.clone()).unwrap().file.bytes);
     assert_eq!((plain.queries.gradient, sure.queries.gradient), (240, 240));
-    assert_eq!(sure.queries.loss, plain.queries.loss + 240);
+    assert!(plain.queries.loss < 20 && sure.queries.loss > 240, "{:?} {:?}", plain.queries, sure.queries);
     assert!(plain.success.met && sure.success.met);
     // Pixels whose logit is on the wrong side by 2, at the point that has most of them.
     let clearly_won = |confidence| {
