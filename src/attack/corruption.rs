@@ -22,16 +22,17 @@ pub struct Corruption {
     pub severity: Severity,
 }
 
-impl Corruption {
-    /// Kinds that are tried.
-    pub fn points(&self) -> usize {
-        self.kind.members().len()
-    }
-}
-
 impl Attack for Corruption {
     fn norms(&self) -> &'static [Norm] {
         &[]
+    }
+
+    fn points(&self) -> u64 {
+        self.kind.members().len() as u64
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("{} {}", self.kind, self.severity.level()))
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -55,13 +55,6 @@ struct Candidate {
     loss: f32,
 }
 
-impl HotFlip {
-    /// Texts that are tried, at most.
-    pub fn points(&self) -> usize {
-        self.candidates * (1 + (self.flips - 1) * self.beam)
-    }
-}
-
 impl Attack for HotFlip {
     fn check(&self) -> Result<(), AttackError> {
         for (name, value, most, rule) in [
@@ -78,6 +71,14 @@ impl Attack for HotFlip {
 
     fn norms(&self) -> &'static [Norm] {
         &[]
+    }
+
+    fn points(&self) -> u64 {
+        (self.candidates * (1 + (self.flips - 1) * self.beam)) as u64
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("flips {}", self.flips))
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -45,12 +45,6 @@ impl Default for Joint {
 }
 
 impl Joint {
-    /// Points that are visited, at most.
-    pub fn points(&self) -> u64 {
-        let (steps, edits) = (self.steps as u64 + 1, (self.edits.most() + self.texts.len()) as u64 + 1);
-        steps + self.rounds as u64 * (steps + edits)
-    }
-
     /// The image attack.
     fn pgd(&self) -> Pgd {
         Pgd { steps: self.steps, alpha: self.alpha, random_start: self.random_start, restarts: 1 }
@@ -86,6 +80,15 @@ impl Attack for Joint {
 
     fn notes(&self, problem: &Problem) -> Vec<String> {
         self.pgd().notes(problem)
+    }
+
+    fn points(&self) -> u64 {
+        let (steps, edits) = (self.steps as u64 + 1, (self.edits.most() + self.texts.len()) as u64 + 1);
+        steps + self.rounds as u64 * (steps + edits)
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(self.edits.to_string())
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

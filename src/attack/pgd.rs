@@ -57,6 +57,10 @@ impl Attack for Pgd {
         steps::unused_budget(self.steps, self.alpha(problem), problem)
     }
 
+    fn points(&self) -> u64 {
+        steps::walks(self.steps, self.restarts)
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let ball = problem.ball();
         let alpha = self.alpha(problem);

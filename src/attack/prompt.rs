@@ -50,12 +50,6 @@ struct Candidate {
 }
 
 impl Prompt {
-    /// Prompts that are tried, at most: a prompt without a word for a family has fewer edits.
-    pub fn points(&self) -> usize {
-        let again = self.edited_again().into_iter().map(|family| Edits::One(family).most()).sum::<usize>();
-        self.edits.most() + self.texts.len() + self.rounds.saturating_sub(1) * self.beam * again
-    }
-
     /// The families of later rounds.
     fn edited_again(&self) -> Vec<Family> {
         self.edits.families().into_iter().filter(|family| family.keeps_meaning()).collect()
@@ -107,6 +101,15 @@ impl Attack for Prompt {
 
     fn norms(&self) -> &'static [Norm] {
         &[]
+    }
+
+    fn points(&self) -> u64 {
+        let again = self.edited_again().into_iter().map(|family| Edits::One(family).most()).sum::<usize>();
+        (self.edits.most() + self.texts.len() + self.rounds.saturating_sub(1) * self.beam * again) as u64
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(self.edits.to_string())
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -57,6 +57,14 @@ impl Attack for PromptEmbedding {
         )]
     }
 
+    fn points(&self) -> u64 {
+        steps::walks(self.steps, 1)
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("radius {}", self.radius))
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let x = problem.ball().clean();
         let own = oracle.embedding(&problem.setup().prompt)?;

@@ -62,7 +62,7 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
         Some(mask) => (mask, Reference::Given),
         None => (segment(engine, &image, &request.prompt)?, Reference::CleanPrediction),
     };
-    let patch = request.attack.placement((image.width(), image.height()), region.as_ref())?;
+    let patch = request.attack.attack().placement((image.width(), image.height()), region.as_ref())?;
     let setup = Setup {
         goal: answered(engine, &image, goal)?,
         region: patch.clone().or(region),

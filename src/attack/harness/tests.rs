@@ -20,8 +20,8 @@ use super::{Outcome, run};
 use crate::attack::Checkpoint;
 use crate::attack::protocol::SaveAs;
 use crate::attack::{
-    AttackError, AttackSpec, Budget, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup, StepRecord,
-    Unit, Watcher,
+    Attack, AttackError, AttackSpec, Budget, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup,
+    StepRecord, Unit, Watcher,
 };
 use crate::imaging::{Container, Limits, Mask, decode};
 use crate::metric::PerturbationScores;

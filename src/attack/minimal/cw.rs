@@ -48,13 +48,6 @@ impl Default for Cw {
     }
 }
 
-impl Cw {
-    /// How often the model is asked.
-    pub fn points(&self) -> u64 {
-        (self.steps as u64).saturating_mul(self.rounds as u64).saturating_add(1)
-    }
-}
-
 /// The search over the weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Weight {
@@ -144,6 +137,10 @@ impl Attack for Cw {
 
     fn seeks(&self) -> Seeks {
         Seeks::Nearest
+    }
+
+    fn points(&self) -> u64 {
+        (self.steps as u64).saturating_mul(self.rounds as u64).saturating_add(1)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -88,11 +88,6 @@ impl Patch {
         placement::pixels(self.placement.as_ref(), frame, region)
     }
 
-    /// Points that are recorded: the grey patch, the start, and one for each step.
-    pub fn points(&self) -> u64 {
-        (self.steps as u64).saturating_add(2)
-    }
-
     fn variation(&self) -> Variation {
         Variation { translation_px: self.translation_px, scale: self.scale, brightness: self.brightness }
     }
@@ -147,6 +142,18 @@ impl Attack for Patch {
 
     fn norms(&self) -> &'static [Norm] {
         &[]
+    }
+
+    fn points(&self) -> u64 {
+        (self.steps as u64).saturating_add(2)
+    }
+
+    fn variant(&self) -> Option<String> {
+        self.placement.as_ref().map(ToString::to_string)
+    }
+
+    fn placement(&self, frame: (usize, usize), region: Option<&Mask>) -> Result<Option<Mask>, AttackError> {
+        self.pixels(frame, region).map(Some)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

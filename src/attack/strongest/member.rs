@@ -74,16 +74,7 @@ impl Member {
 
     /// Points that it visits from one start.
     pub(super) fn points(&self, steps: usize) -> u64 {
-        match self.method {
-            MemberMethod::Fgsm => 2,
-            MemberMethod::Apgd => {
-                let apgd = Apgd { steps, radius_reduction: self.radius_reduction, ..Apgd::default() };
-                apgd.points_of_a_restart() as u64
-            }
-            MemberMethod::Bim | MemberMethod::MiFgsm | MemberMethod::Pgd | MemberMethod::Padam => {
-                (steps as u64).saturating_add(1)
-            }
-        }
+        self.attack(steps, 0).points()
     }
 }
 

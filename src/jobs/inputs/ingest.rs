@@ -81,7 +81,7 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
     if let Some(reference) = reference {
         goal.check_against(&reference).map_err(SpecError::from)?;
     }
-    spec.attack.placement((image.width(), image.height()), region.as_ref()).map_err(SpecError::from)?;
+    spec.attack.attack().placement((image.width(), image.height()), region.as_ref()).map_err(SpecError::from)?;
     Ok(Ingested { inputs, files })
 }
 

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::margin::{Margins, weights};
 use crate::attack::harness::projection::Ball;
-use crate::attack::steps::{at_least_one, refused};
+use crate::attack::steps::{at_least_one, refused, walks};
 use crate::attack::{Attack, AttackError, Norm, Problem, Seeks, Tracker};
 use crate::oracle::{Answer, Measure, Oracle};
 use constraints::{Constraints, Moment};
@@ -126,6 +126,10 @@ impl Attack for AlmaProx {
 
     fn seeks(&self) -> Seeks {
         Seeks::Nearest
+    }
+
+    fn points(&self) -> u64 {
+        walks(self.steps, 1)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
