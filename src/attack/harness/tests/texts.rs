@@ -12,8 +12,8 @@ use crate::attack::{Corruption, HotFlip, Joint, Prompt, PromptEmbedding};
 use crate::corruption::{Group, Kinds};
 use crate::engine::{self, CancelToken, Engine, EngineConfig, Objective, Row, RowSpec};
 use crate::imaging::Image;
-use crate::model::Vocabulary;
 use crate::model::clipseg::ClipSeg;
+use crate::model::{Source, Vocabulary};
 use crate::oracle::{Answer, Measure, Oracle, Text, TextAnswer};
 use crate::prompt::{Edits, Family};
 
@@ -228,6 +228,26 @@ fn steps_on_the_embedding_are_those_of_pytorch_and_stay_in_the_ball() {
     assert!(outcome.file.image == problem.setup().image && outcome.chosen().unwrap().prompt.is_none());
     assert!(outcome.notes.iter().any(|note| note.contains("no text need exist")), "{:?}", outcome.notes);
     assert_eq!((outcome.queries.gradient, outcome.under_original.is_none()), (8, true));
+}
+
+/// The demo model is what users have: its own sizes, vocabulary and end token.
+#[test]
+fn the_text_of_the_demo_model_is_attacked_too() {
+    let model = Source::Embedded.open(None, &Device::Cpu, DType::F32).unwrap();
+    let engine = Engine::spawn(Box::new(model), EngineConfig::default()).unwrap();
+    let problem = request(&engine, "a small polyp", None);
+    let vocabulary = engine.vocabulary().unwrap();
+    let tokens = vocabulary.ids("a small polyp").unwrap().len();
+    let (outcome, _) = attacked(&AttackSpec::HotFlip(HotFlip { flips: 2, beam: 1, candidates: 3 }), &engine, &problem);
+    for text in texts(&outcome) {
+        let ids = vocabulary.ids(text).unwrap();
+        assert_eq!((ids.len(), vocabulary.typed(&ids).as_deref()), (tokens, Some(text)));
+    }
+    let spec = AttackSpec::PromptEmbedding(PromptEmbedding { radius: 1., steps: 4 });
+    let (bound, _) = attacked(&spec, &engine, &problem);
+    let rises = |outcome: &Outcome| outcome.records.iter().map(|record| record.loss).fold(f32::NEG_INFINITY, f32::max);
+    assert!(rises(&bound) > bound.records[0].loss && rises(&outcome) > outcome.clean.loss);
+    assert!([outcome, bound].iter().all(|outcome| !outcome.notes.iter().any(|note| note.contains("exactly 0"))));
 }
 
 #[test]
