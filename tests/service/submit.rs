@@ -1,6 +1,7 @@
 //! From a submission to its files: shapes, numbers and downloads.
 
 mod downloads;
+mod every_method;
 mod results;
 mod transfer;
 mod unbounded;
