@@ -229,6 +229,44 @@ fn goals_and_regions_reach_the_attack() {
 }
 
 #[test]
+fn patches_and_constraints_are_run() {
+    let desk = Desk::new();
+    let place = r#"--parameter placement={"named":{"at":"top_left","share":0.04}}"#;
+    let said = desk.attack(&format!("--image image.png --mask mask.png --method patch --steps 3 {place}"));
+    let result = desk.json("out/result.json");
+    assert_eq!(result["patch"]["pixels"], 18 * 14);
+    assert_eq!(result["steps"][0]["tried"], "grey_patch");
+    assert!(said.contains("which no score counts"), "{said}");
+    assert!(desk.refusal("--image image.png --method patch --epsilon 8").contains("has no budget"));
+
+    desk.attack("--image image.png --mask mask.png --method alma_prox --epsilon 32 --steps 6 --out alma");
+    let result = desk.json("alma/result.json");
+    assert_eq!((&result["queries"]["gradient"], &result["within_budget"]), (&6.into(), &true.into()));
+    assert!(result["smallest"]["curve"].is_array());
+}
+
+#[test]
+fn goals_with_parameters_reach_the_attack() {
+    let desk = Desk::new();
+    for (flag, wanted) in [
+        ("shift=6,-3", serde_json::json!({"shift": {"dx_px": 6, "dy_px": -3}})),
+        ("grow=25", serde_json::json!({"grow": {"percent": 25.0}})),
+    ] {
+        // The paper's protocol works at the network's size: what is asked for is told as it was asked for.
+        for protocol in ["default --steps 2", "paper-2505.02971"] {
+            desk.attack(&format!("--image image.png --mask mask.png --goal {flag} --protocol {protocol}"));
+            let result = desk.json("out/result.json");
+            assert_eq!(result["request"]["goal"], wanted);
+            assert!(result["clean"]["dsc_to_target"].as_f64() < Some(1.), "{protocol}");
+        }
+    }
+    let refusal = |goal: &str| desk.refusal(&format!("--image image.png --mask mask.png --goal {goal}"));
+    assert!(refusal("shift=90,0").contains("out of the frame"));
+    assert!(refusal("shrink=100").contains("less than 100"));
+    assert!(refusal("bigger=3").contains("shift=DX,DY"));
+}
+
+#[test]
 fn an_evaluation_does_not_depend_on_how_many_run_at_once() {
     let desk = Desk::new();
     write_folder(Kind::Endoscopy, &desk.path("data/endoscopy"), 0..3, (70, 60)).unwrap();
@@ -413,6 +451,29 @@ fn a_certificate_counts_what_is_abstained_from_as_wrong_and_repeats_itself() {
     let few = desk.refusal_to("--method seg_certify --parameter samples=40 --out few");
     assert!(few.contains("one of 6480 pixels needs 55"), "{few}");
     assert!(desk.refusal_to("--method seg_certify --defence jpeg --out few").contains("--defence"));
+}
+
+#[test]
+fn texts_are_attacked_by_gradient_and_in_turns_with_the_image() {
+    let desk = Desk::new();
+    let said =
+        desk.attack("--image image.png --mask mask.png --method hot_flip --parameter flips=1 --beam 2 --out flip");
+    let result = desk.json("flip/result.json");
+    assert_eq!(desk.image("flip/adversarial.png"), picture().0);
+    let prompt = result["adversarial_prompt"].as_str().unwrap();
+    assert!(prompt != "polyp" && said.contains(&format!("adversarial prompt: {prompt:?}")), "{said}");
+    assert_eq!(result["request"]["attack"]["beam"], 2);
+
+    desk.attack("--image image.png --mask mask.png --method prompt_embedding --steps 4 --out bound");
+    let bound = desk.json("bound/result.json");
+    assert!(bound["adversarial_prompt"].is_null() && bound["queries"]["gradient"] == 4, "{bound}");
+
+    desk.attack("--image image.png --mask mask.png --method pgd --epsilon 2 --steps 4 --out alone");
+    desk.attack("--image image.png --mask mask.png --method joint --epsilon 2 --steps 4 --rounds 1 --out joint");
+    let dsc = |folder: &str| desk.json(&format!("{folder}/result.json"))["adversarial_file"]["dsc"].as_f64().unwrap();
+    assert!(dsc("joint") <= dsc("alone"));
+    assert!(desk.refusal_to("--method hot_flip --epsilon 4").contains("has no budget"));
+    assert!(desk.refusal_to("--method fgsm --epsilon 4 --rounds 2").contains("--rounds is no parameter of fgsm"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use segprobe::loss::{self, Loss};
 use segprobe::model::clipseg::ClipSeg;
-use segprobe::model::{Conditioning, ModelError, SegmentationModel};
+use segprobe::model::{Conditioning, ModelError, SegmentationModel, Source, TextInput};
 
 /// Half the distance of a central difference, in normalised units: truncation and rounding are both far below
 /// [`TOLERANCE`], and few ReLUs change side within it.
@@ -104,4 +104,70 @@ fn with_a_shallow_adapter() {
     for name in ["shallow_vlc.safetensors", "shallow_v.safetensors", "shallow_vlc.ckpt"] {
         assert_differences_agree("tiny", Some(name));
     }
+}
+
+/// The loss at `text`, and its gradient to the text, flat.
+fn text_gradient(model: &ClipSeg, x: &Tensor, text: &TextInput, target: &Tensor) -> Result<Vec<f64>, ModelError> {
+    let mut cotangent = |logits: &Tensor| {
+        let (_, gradient) = loss::gradient(Loss::DiceCe, logits, target).map_err(candle_core::Error::wrap)?;
+        Ok(gradient)
+    };
+    let (_, gradient) = model.logits_and_text_vjp(&x.unsqueeze(0)?, text, &mut cotangent)?;
+    Ok(gradient.flatten_all()?.to_vec1()?)
+}
+
+/// Entries of the gradient to the embedding of a prompt, evenly spread.
+fn assert_text_differences_agree(model: &ClipSeg, (x, target): (&Tensor, &Tensor), tolerance: f64) {
+    let Conditioning(embedding) = model.prepare_prompt("a photo of a polyp").expect("a prompt");
+    let text = TextInput::Conditioning(Conditioning(embedding.clone()));
+    let gradient = text_gradient(model, x, &text, target).expect("a gradient");
+    let values = embedding.to_vec1::<f64>().expect("an embedding");
+    let largest = gradient.iter().fold(0., |largest: f64, g| largest.max(g.abs()));
+    assert!(largest > 0.);
+    for i in (0..values.len()).step_by(values.len().div_ceil(PIXELS)) {
+        let loss = |h: f64| {
+            let mut moved = values.clone();
+            moved[i] += h;
+            let moved = Conditioning(Tensor::new(moved, &Device::Cpu)?);
+            let logits = model.logits(&x.unsqueeze(0)?, std::slice::from_ref(&moved))?;
+            Ok::<_, ModelError>(Loss::DiceCe.value(&logits, target)?.to_vec1::<f64>()?[0])
+        };
+        let difference = (loss(H).expect("a loss") - loss(-H).expect("a loss")) / (2. * H);
+        let error = (gradient[i] - difference).abs() / largest;
+        assert!(error < tolerance, "at {i}: {} and {difference}", gradient[i]);
+    }
+}
+
+#[test]
+fn to_the_embedding_of_a_prompt() {
+    for (checkpoint, adapter) in [("tiny", None), ("tiny", Some("shallow_vlc.safetensors")), ("tiny-simple", None)] {
+        let folder = fixture(checkpoint);
+        let file = adapter.map(|name| folder.join("adapters").join(name));
+        let model = ClipSeg::open(&folder, file.as_deref(), &Device::Cpu, DType::F64).expect("a loadable checkpoint");
+        let (x, target) = inputs(&folder).expect("a readable fixture");
+        assert_text_differences_agree(&model, (&x, &target), TOLERANCE);
+    }
+}
+
+/// The demo model is what users have: its own sizes, vocabulary and end token.
+#[test]
+fn to_the_text_of_the_demo_model() {
+    let model = Source::Embedded.open(None, &Device::Cpu, DType::F64).expect("the demo model");
+    let side = model.preprocess().height;
+    let wave = |i: usize| (i as f64 * 0.37).sin() + 0.3 * (i as f64 * 0.011).cos();
+    let x =
+        Tensor::from_vec((0..3 * side * side).map(wave).collect(), (3, side, side), &Device::Cpu).expect("an image");
+    let inside = |i: usize| f64::from(u8::from((40..110).contains(&(i / side)) && (30..130).contains(&(i % side))));
+    let target = Tensor::from_vec((0..side * side).map(inside).collect(), (1, side, side), &Device::Cpu);
+    let target = target.expect("a mask");
+    // Of its many more units some change side within the distance.
+    assert_text_differences_agree(&model, (&x, &target), 10. * TOLERANCE);
+
+    // Through the text tower, whose gradient to tokens is held against PyTorch's.
+    let ids = model.tokens("a photo of a polyp").expect("tokens");
+    let gradient = text_gradient(&model, &x, &TextInput::Tokens(ids.clone()), &target).expect("a gradient");
+    assert!(gradient.iter().all(|g| g.is_finite()) && gradient.iter().any(|g| *g != 0.));
+    let width = gradient.len() / ids.len();
+    let last = &gradient[(ids.len() - 2) * width..(ids.len() - 1) * width];
+    assert!(last.iter().any(|g| g.abs() > 0.), "the last word has a gradient of its own");
 }

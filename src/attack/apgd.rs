@@ -67,11 +67,6 @@ impl Apgd {
     pub(super) fn points_of_a_restart(&self) -> usize {
         self.steps.saturating_add(if self.radius_reduction { 1 + REDUCTION.len() } else { 1 })
     }
-
-    /// Points that all restarts visit.
-    pub(super) fn points(&self) -> u64 {
-        (self.points_of_a_restart() as u64).saturating_mul(self.restarts as u64)
-    }
 }
 
 impl Attack for Apgd {
@@ -86,6 +81,10 @@ impl Attack for Apgd {
 
     fn restarts(&self) -> usize {
         self.restarts
+    }
+
+    fn points(&self) -> u64 {
+        (self.points_of_a_restart() as u64).saturating_mul(self.restarts as u64)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

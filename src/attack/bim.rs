@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Attack, AttackError, Epsilon, Pgd, Problem, Tracker};
+use super::{Attack, AttackError, Epsilon, Pgd, Problem, Tracker, steps};
 use crate::oracle::Oracle;
 
 /// PGD that starts at the clean image. Kurakin, Goodfellow and Bengio 2017, arXiv 1607.02533.
@@ -37,6 +37,10 @@ impl Attack for Bim {
 
     fn notes(&self, problem: &Problem) -> Vec<String> {
         self.pgd().notes(problem)
+    }
+
+    fn points(&self) -> u64 {
+        steps::walks(self.steps, 1)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

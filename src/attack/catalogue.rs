@@ -75,7 +75,7 @@ pub enum ThreatModel {
     Transfer,
     /// Nothing: there is no attacker.
     Natural,
-    /// The text alone: the image stays, and the attack asks for masks.
+    /// The text alone: the image stays as it is.
     Prompt,
 }
 

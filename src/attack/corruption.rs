@@ -1,5 +1,6 @@
 //! Natural corruptions as an attack that knows nothing and wants nothing.
 
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,26 +22,31 @@ pub struct Corruption {
     pub severity: Severity,
 }
 
-impl Corruption {
-    /// Kinds that are tried.
-    pub fn points(&self) -> usize {
-        self.kind.members().len()
-    }
-}
-
 impl Attack for Corruption {
     fn norms(&self) -> &'static [Norm] {
         &[]
     }
 
+    fn points(&self) -> u64 {
+        self.kind.members().len() as u64
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(format!("{} {}", self.kind, self.severity.level()))
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
-        for kind in self.kind.members() {
+        let x = problem.ball().clean();
+        let done = log.resume().map_or(0, |[_]: [Tensor; 1]| log.step());
+        for kind in self.kind.members().into_iter().skip(done) {
+            log.keep([x]);
             // The same noise whichever other kinds are tried, and at whatever severity.
             let key = problem.random().key(Draw { restart: 0, step: 0, purpose: kind.name() });
             let image = corrupt(&problem.setup().image, kind, self.severity, key)?;
             let x = problem.ball().project(&problem.to_point(&image)?)?;
             log.try_out(kind.name(), &x, oracle)?;
         }
+        log.keep([x]);
         log.settle_tried(oracle)
     }
 }

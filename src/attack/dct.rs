@@ -5,7 +5,7 @@ mod transform;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::steps::{at_least_one, length, unused_budget};
+use super::steps::{at_least_one, length, unused_budget, walks};
 use super::{Attack, AttackError, Epsilon, Problem, Tracker};
 use crate::oracle::{Measure, Oracle};
 use transform::LowPass;
@@ -47,6 +47,10 @@ impl Attack for Dct {
 
     fn notes(&self, problem: &Problem) -> Vec<String> {
         unused_budget(self.steps, self.alpha(problem), problem)
+    }
+
+    fn points(&self) -> u64 {
+        walks(self.steps, 1)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

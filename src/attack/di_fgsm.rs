@@ -61,6 +61,10 @@ impl Attack for DiFgsm {
         self.walk().notes(problem)
     }
 
+    fn points(&self) -> u64 {
+        steps::walks(self.steps, 1)
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         self.walk().run(problem, oracle, log, |Place { step, x, .. }, oracle, log| {
             let draw = Draw { restart: log.restart(), step, purpose: "diversity" };

@@ -13,6 +13,10 @@ use crate::oracle::{Measure, Oracle};
 pub struct Fgsm {}
 
 impl Attack for Fgsm {
+    fn points(&self) -> u64 {
+        2
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let ball = problem.ball();
         let mut x = match log.resume() {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::momentum::{Place, Walk};
-use super::{Attack, AttackError, Epsilon, Problem, Tracker};
+use super::{Attack, AttackError, Epsilon, Problem, Tracker, steps};
 use crate::oracle::{Measure, Oracle};
 
 /// Steps along a running sum of gradients, which carries the attack over small bumps of the loss and makes its
@@ -43,6 +43,10 @@ impl Attack for MiFgsm {
 
     fn notes(&self, problem: &Problem) -> Vec<String> {
         self.walk().notes(problem)
+    }
+
+    fn points(&self) -> u64 {
+        steps::walks(self.steps, 1)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

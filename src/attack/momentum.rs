@@ -82,7 +82,7 @@ impl Walk {
 }
 
 /// `gradient` inside the region, over the mean of its magnitudes there.
-fn unit_mean(ball: &Ball, gradient: Tensor) -> candle_core::Result<Tensor> {
+pub(super) fn unit_mean(ball: &Ball, gradient: Tensor) -> candle_core::Result<Tensor> {
     let gradient = ball.allowed(gradient.detach())?;
     let sum = gradient.abs()?.to_dtype(DType::F64)?.sum_all()?;
     let mean = (sum / ball.entries())?.maximum(SMALLEST_MEAN)?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::momentum::{Place, Walk};
-use super::{Attack, AttackError, Epsilon, Norm, Problem, Tracker};
+use super::{Attack, AttackError, Epsilon, Norm, Problem, Tracker, steps};
 use crate::oracle::{Measure, Oracle};
 
 /// As MI-FGSM, but the gradient is taken where the momentum is about to lead, `x + alpha mu g`: Nesterov's method.
@@ -43,6 +43,10 @@ impl Attack for NiFgsm {
 
     fn notes(&self, problem: &Problem) -> Vec<String> {
         self.walk().notes(problem)
+    }
+
+    fn points(&self) -> u64 {
+        steps::walks(self.steps, 1)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -44,6 +44,10 @@ impl Attack for Padam {
         steps::at_least_one("steps", self.steps, "take at least one step")
     }
 
+    fn points(&self) -> u64 {
+        steps::walks(self.steps, 1)
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let ball = problem.ball();
         let mut adam = Adam::new(self.alpha(problem), ball.clean())?;

@@ -38,7 +38,7 @@ impl Default for Pgd {
 
 impl Pgd {
     /// The length of a step in the space the attack works in.
-    fn alpha(&self, problem: &Problem) -> f64 {
+    pub(super) fn alpha(&self, problem: &Problem) -> f64 {
         steps::length(self.alpha, DEFAULT_SHARE.max(2.5 / self.steps as f64), problem)
     }
 }
@@ -55,6 +55,10 @@ impl Attack for Pgd {
 
     fn notes(&self, problem: &Problem) -> Vec<String> {
         steps::unused_budget(self.steps, self.alpha(problem), problem)
+    }
+
+    fn points(&self) -> u64 {
+        steps::walks(self.steps, self.restarts)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -2,19 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::harness::random::Draw;
-use super::harness::tracker::TriedPrompt;
-use super::{Attack, AttackError, Evaluation, Norm, Problem, Tracker};
-use crate::metric::Confusion;
-use crate::model::tokenizer::{END_OF_TEXT, START_OF_TEXT};
-use crate::oracle::{Oracle, OracleError};
-use crate::prompt::{Edit, Edits, Family, edits};
+use super::{Attack, AttackError, Norm, Problem, Tracker, steps};
+use crate::oracle::{Measure, Oracle, OracleError, Text};
+use crate::prompt::{Edit, Edits, Family, check_text, edits};
 
 const MOST_TEXTS: usize = 100;
-const MOST_CHARACTERS: usize = 1000;
 const MOST_ROUNDS: usize = 4;
 const MOST_BEAM: usize = 16;
 
@@ -48,16 +45,11 @@ impl Default for Prompt {
 /// A text that was tried and may be edited again.
 struct Candidate {
     text: String,
-    evaluation: Evaluation,
+    /// Harm, and what decides between equals.
+    rank: Vec<f64>,
 }
 
 impl Prompt {
-    /// Prompts that are tried, at most: a prompt without a word for a family has fewer edits.
-    pub fn points(&self) -> usize {
-        let again = self.edited_again().into_iter().map(|family| Edits::One(family).most()).sum::<usize>();
-        self.edits.most() + self.texts.len() + self.rounds.saturating_sub(1) * self.beam * again
-    }
-
     /// The families of later rounds.
     fn edited_again(&self) -> Vec<Family> {
         self.edits.families().into_iter().filter(|family| family.keeps_meaning()).collect()
@@ -69,6 +61,17 @@ impl Prompt {
         let given = given.map(|text| Edit { family: Family::Given, text: text.clone() });
         given.chain(edits(prompt, &self.edits.families(), |family| key(problem, family, (0, 0)))).collect()
     }
+}
+
+/// Refuses too many texts, and those that no request may have.
+pub(super) fn check_texts(texts: &[String]) -> Result<(), AttackError> {
+    if texts.len() > MOST_TEXTS {
+        return Err(steps::refused("texts", format!("{} texts", texts.len()), "give at most 100"));
+    }
+    for text in texts {
+        check_text(text).map_err(|rule| steps::refused("texts", format!("{text:?}"), rule))?;
+    }
+    Ok(())
 }
 
 /// The same slips whichever other families are tried.
@@ -89,19 +92,7 @@ impl Attack for Prompt {
             let rule = "edits that change what is asked for are not edited again: use 1, or other edits";
             return refuse("rounds", self.rounds.to_string(), rule);
         }
-        if self.texts.len() > MOST_TEXTS {
-            return refuse("texts", format!("{} texts", self.texts.len()), "give at most 100");
-        }
-        for text in &self.texts {
-            let characters = text.chars().count();
-            if text.trim().is_empty() || characters > MOST_CHARACTERS || text.contains('\0') {
-                let rule = "a text has 1 to 1000 characters, one of them no space and none of them U+0000";
-                return refuse("texts", format!("{characters} characters"), rule);
-            }
-            if [START_OF_TEXT, END_OF_TEXT].iter().any(|token| text.contains(token)) {
-                return refuse("texts", format!("{text:?}"), "a special token would end the prompt: leave it out");
-            }
-        }
+        check_texts(&self.texts)?;
         if self.edits == Edits::One(Family::Given) && self.texts.is_empty() {
             return refuse("texts", "empty".into(), "give at least one text for these edits");
         }
@@ -112,55 +103,101 @@ impl Attack for Prompt {
         &[]
     }
 
+    fn points(&self) -> u64 {
+        let again = self.edited_again().into_iter().map(|family| Edits::One(family).most()).sum::<usize>();
+        (self.edits.most() + self.texts.len() + self.rounds.saturating_sub(1) * self.beam * again) as u64
+    }
+
+    fn variant(&self) -> Option<String> {
+        Some(self.edits.to_string())
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
-        let x = problem.ball().clean();
-        let prompt = &problem.setup().prompt;
-        let (loss, logits) = oracle.loss(x)?;
-        let original = problem.score(loss, &logits)?;
-        let mut seen = BTreeSet::new();
-        let mut try_out = |edit: Edit| -> Result<Option<Candidate>, AttackError> {
-            if !seen.insert(edit.text.clone()) {
+        let ranks = log.resume().map_or(Ok(vec![]), |[ranks]: [Tensor; 1]| ranks.to_vec2())?;
+        let mut trials = Trials { edits: self.edits, seen: BTreeSet::new(), ranks, told: 0 };
+        let mut beam = vec![];
+        for edit in self.first(problem, &problem.setup().prompt) {
+            beam.extend(trials.try_out(edit, problem, oracle, log)?);
+        }
+        for round in 1..self.rounds {
+            keep_worst(&mut beam, self.beam);
+            let texts: Vec<String> = beam.iter().map(|candidate| candidate.text.clone()).collect();
+            for (place, text) in texts.iter().enumerate() {
+                for edit in edits(text, &self.edited_again(), |family| key(problem, family, (round, place))) {
+                    beam.extend(trials.try_out(edit, problem, oracle, log)?);
+                }
+            }
+        }
+        if !log.has_result() {
+            let rule = "none of them changes this prompt into one that the model can read: choose others, or all";
+            return Err(steps::refused("edits", self.edits, rule));
+        }
+        trials.keep(log)?;
+        log.settle_tried(oracle)
+    }
+}
+
+/// The texts that were tried, each once.
+struct Trials {
+    edits: Edits,
+    seen: BTreeSet<String>,
+    /// What [`Evaluation::rank`] says of each text that the model answered, in order: of those that were answered before
+    /// the attack was stopped there is nothing else left, and nothing else is needed.
+    ranks: Vec<Vec<f64>>,
+    /// How many of these texts came up again so far.
+    told: usize,
+}
+
+impl Trials {
+    /// Asks about an edit, unless its text was tried; answers a candidate for further edits.
+    fn try_out(
+        &mut self,
+        Edit { family, text }: Edit,
+        problem: &Problem,
+        oracle: &mut dyn Oracle,
+        log: &mut Tracker,
+    ) -> Result<Option<Candidate>, AttackError> {
+        if !self.seen.insert(text.clone()) {
+            return Ok(None);
+        }
+        let told = log.records().get(self.told).and_then(|record| record.prompt.as_ref());
+        if self.told < self.ranks.len() {
+            // A text that the model refused left no record.
+            if told.is_none_or(|told| told.text != text) {
                 return Ok(None);
             }
-            let (loss, logits) = match oracle.loss_under(&edit.text, x) {
+        } else {
+            self.keep(log)?;
+            let x = problem.ball().clean();
+            let (loss, logits) = match oracle.loss_under(&Text::Prompt(text.clone()), x, &Measure::default()) {
                 Err(OracleError::Prompt(reason)) => {
-                    log.remark(format!("the model refuses a prompt of the family {}: {reason}", edit.family.name()));
+                    log.remark(format!("the model refuses a prompt of the family {}: {reason}", family.name()));
                     return Ok(None);
                 }
                 answer => answer?,
             };
             let evaluation = problem.score(loss, &logits)?;
-            let consistency = Confusion::between(&evaluation.mask, &original.mask)?.dsc();
-            let Edit { family, text } = edit;
-            let tried = TriedPrompt { family, text: text.clone(), consistency };
-            log.try_prompt(x, evaluation.clone(), tried, self.edits.count(family))?;
-            Ok(family.keeps_meaning().then_some(Candidate { text, evaluation }))
-        };
+            let (harm, tracked) = evaluation.rank(problem)?;
+            self.ranks.push(vec![harm, f64::from(tracked)]);
+            log.try_prompt(x, evaluation, (Some(family), text.clone()), self.edits.count(family))?;
+        }
+        let rank = self.ranks[self.told].clone();
+        self.told += 1;
+        Ok(family.keeps_meaning().then_some(Candidate { text, rank }))
+    }
 
-        let mut beam = vec![];
-        for edit in self.first(problem, prompt) {
-            beam.extend(try_out(edit)?);
+    /// Notes what the search can go on from.
+    fn keep(&self, log: &mut Tracker) -> Result<(), AttackError> {
+        if !self.ranks.is_empty() {
+            log.keep([&Tensor::new(self.ranks.clone(), &Device::Cpu)?]);
         }
-        for round in 1..self.rounds {
-            keep_worst(&mut beam, self.beam, problem)?;
-            let texts: Vec<String> = beam.iter().map(|candidate| candidate.text.clone()).collect();
-            for (place, text) in texts.iter().enumerate() {
-                for edit in edits(text, &self.edited_again(), |family| key(problem, family, (round, place))) {
-                    beam.extend(try_out(edit)?);
-                }
-            }
-        }
-        log.settle_tried(oracle)
+        Ok(())
     }
 }
 
 /// Keeps the `count` candidates that an attacker prefers, the best first; of equals, those that were tried first.
-fn keep_worst(beam: &mut Vec<Candidate>, count: usize, problem: &Problem) -> Result<(), AttackError> {
-    let mut ranked = vec![];
-    for candidate in beam.drain(..) {
-        ranked.push((candidate.evaluation.rank(problem)?, candidate));
-    }
-    ranked.sort_by(|((harm, tracked), _), ((other, beside), _)| other.total_cmp(harm).then(beside.total_cmp(tracked)));
-    beam.extend(ranked.into_iter().take(count).map(|(_, candidate)| candidate));
-    Ok(())
+fn keep_worst(beam: &mut Vec<Candidate>, count: usize) {
+    let order = |a: &f64, b: &f64| b.total_cmp(a);
+    beam.sort_by(|a, b| order(&a.rank[0], &b.rank[0]).then(order(&a.rank[1], &b.rank[1])));
+    beam.truncate(count);
 }

@@ -168,9 +168,8 @@ impl Protocol {
         let refuse = |rule| Err(AttackError::Parameter { name: "protocol", value: self.to_string(), rule });
         match spec {
             _ if self == Self::Default => Ok(()),
-            AttackSpec::Fgsm(_) | AttackSpec::Corruption(_) | AttackSpec::Prompt(_) | AttackSpec::SegCertify(_) => {
-                Ok(())
-            }
+            AttackSpec::Fgsm(_) | AttackSpec::Corruption(_) | AttackSpec::Prompt(_) => Ok(()),
+            AttackSpec::HotFlip(_) | AttackSpec::PromptEmbedding(_) | AttackSpec::SegCertify(_) => Ok(()),
             AttackSpec::Pgd(pgd) if *pgd == self.choices().pgd() => Ok(()),
             AttackSpec::Pgd(_) => {
                 refuse("it fixes steps, alpha, random_start and restarts: leave them out, or use default")

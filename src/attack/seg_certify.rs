@@ -46,11 +46,6 @@ impl Default for SegCertify {
 }
 
 impl SegCertify {
-    /// Samples that are drawn.
-    pub(super) fn points(&self) -> u64 {
-        (self.choose as u64).saturating_add(self.samples as u64)
-    }
-
     fn rule(&self) -> Rule {
         Rule { sigma: self.sigma, tau: self.tau, alpha: self.alpha }
     }
@@ -95,6 +90,10 @@ impl Attack for SegCertify {
              the worst of the noisy copies"
                 .into(),
         ]
+    }
+
+    fn points(&self) -> u64 {
+        (self.choose as u64).saturating_add(self.samples as u64)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

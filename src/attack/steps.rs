@@ -21,6 +21,11 @@ pub(super) fn restarts(restarts: usize, random_start: bool) -> Result<(), Attack
     Ok(())
 }
 
+/// Points that walks of so many steps visit: each has a start.
+pub(super) fn walks(steps: usize, walks: usize) -> u64 {
+    (steps as u64).saturating_add(1).saturating_mul(walks as u64)
+}
+
 /// Refuses a share that is not in [0, 1].
 pub(super) fn share(name: &'static str, value: f64, rule: &'static str) -> Result<(), AttackError> {
     if (0. ..=1.).contains(&value) { Ok(()) } else { Err(refused(name, value, rule)) }

@@ -59,15 +59,6 @@ impl Default for Strongest {
 }
 
 impl Strongest {
-    /// Points that all members visit at most.
-    pub(super) fn points(&self) -> u64 {
-        let points = |member: &Member| {
-            let starts = if member.starts_at_random() { self.starts as u64 } else { 1 };
-            member.points(self.steps).saturating_mul(starts)
-        };
-        self.members.iter().map(points).fold(0, u64::saturating_add)
-    }
-
     /// The members that start more than once.
     fn random(&self) -> impl Iterator<Item = Member> {
         self.members.iter().copied().filter(Member::starts_at_random)
@@ -96,6 +87,14 @@ impl Attack for Strongest {
     fn restarts(&self) -> usize {
         let again = self.random().count().saturating_mul(self.starts.saturating_sub(1));
         self.members.len().saturating_add(again)
+    }
+
+    fn points(&self) -> u64 {
+        let points = |member: &Member| {
+            let starts = if member.starts_at_random() { self.starts as u64 } else { 1 };
+            member.points(self.steps).saturating_mul(starts)
+        };
+        self.members.iter().map(points).fold(0, u64::saturating_add)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -56,6 +56,10 @@ impl Attack for TiFgsm {
         self.walk().notes(problem)
     }
 
+    fn points(&self) -> u64 {
+        steps::walks(self.steps, 1)
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let kernel = Gaussian::within(self.radius);
         self.walk().run(problem, oracle, log, |Place { step, x, .. }, oracle, log| {

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::attack_args::{AttackArgs, method_names};
 use super::model_args::ModelArgs;
 use super::transfer_args::TransferArgs;
 use crate::attack::universal::MOST_BYTES;
-use crate::attack::{AttackSpec, Budget, Criterion, Goal, UniversalPerturbation, check_perturbation};
+use crate::attack::{AttackSpec, Budget, Criterion, Goal, GoalSpec, UniversalPerturbation, check_perturbation};
 use crate::engine::{CancelToken, Engine, EngineConfig};
 use crate::evaluation::{Artifact, AttackRequest, AttackRun, Control, Threat, named_container, run_attack};
 use crate::imaging::{Decoded, Limits, Mask, decode, encode};
@@ -43,9 +43,10 @@ pub struct OneImageArgs {
     epsilon: Option<f64>,
     #[command(flatten)]
     attack: AttackArgs,
-    /// The wrong answer that counts.
-    #[arg(long, value_enum, default_value = "untargeted")]
-    goal: GoalArg,
+    /// The wrong answer that counts: untargeted, erase, hallucinate, target (--target-mask), shift=DX,DY (pixels to the
+    /// right and down), grow=PERCENT, shrink=PERCENT (of the area), or swap=PROMPT (the model's own answer to that).
+    #[arg(long, value_name = "GOAL", default_value_t)]
+    goal: GoalSpec,
     /// The mask that the model should be made to answer.
     #[arg(long, value_name = "FILE")]
     target_mask: Option<PathBuf>,
@@ -65,29 +66,6 @@ pub struct OneImageArgs {
     /// Folder for the files; made if it is absent.
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum GoalArg {
-    /// Any mask far from the reference.
-    Untargeted,
-    /// An empty mask.
-    Erase,
-    /// A structure where there is none.
-    Hallucinate,
-    /// Exactly --target-mask.
-    Target,
-}
-
-impl GoalArg {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Untargeted => "untargeted",
-            Self::Erase => "erase",
-            Self::Hallucinate => "hallucinate",
-            Self::Target => "target",
-        }
-    }
 }
 
 /// Runs the command.
@@ -160,6 +138,7 @@ impl OneImageArgs {
     fn request(&self, inputs: &mut Inputs) -> Result<AttackRequest> {
         self.attack.refuse_foreign(&[self.method.as_str()])?;
         let attack = self.attack.spec(&self.method)?;
+        self.goal.check(&self.prompt)?;
         check_perturbation(&attack, self.perturbation.is_some()).context("--perturbation")?;
         let perturbation = self.perturbation.as_deref().map(|path| inputs.perturbation(path)).transpose()?;
         if self.attack.defence.is_some() && matches!(attack, AttackSpec::SegCertify(_)) {
@@ -171,7 +150,7 @@ impl OneImageArgs {
             prompt: self.prompt.clone(),
             threat: Threat {
                 budget: self.budget(&attack)?,
-                goal: Goal::from_name(self.goal.name(), inputs.mask("target_mask", self.target_mask.as_ref())?)?,
+                goal: Goal::new(self.goal.clone(), inputs.mask("target_mask", self.target_mask.as_ref())?)?,
                 region: inputs.mask("allowed_region", self.allowed_region.as_ref())?,
                 criterion: self.success,
                 perturbation,

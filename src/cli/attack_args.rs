@@ -43,7 +43,7 @@ pub struct AttackArgs {
     #[arg(long, value_parser = loss_names())]
     loss: Option<String>,
     /// What stands between the image and the model, as KIND[:PARAMETER=VALUE,...]: jpeg, bit_depth, median, gaussian,
-    /// resize, total_variation, random_resize, smoothing. Then the attack runs twice: knowing the defence, and not.
+    /// resize, total_variation, random_resize, smoothing, prompt_ensemble. Then the attack runs twice: knowing the defence, and not.
     #[arg(long, value_name = "DEFENCE", value_parser = defence_arg::parse)]
     pub defence: Option<Defence>,
     /// Named set of choices: default, paper-2505.02971, corrected.
@@ -135,7 +135,6 @@ impl AttackArgs {
         let written = match method {
             "pgd" => serde_json::to_value(self.protocol.choices().pgd())?,
             "corruption" => serde_json::to_value(self.corruption.one()?)?,
-            "prompt" => serde_json::to_value(self.prompt.spec())?,
             _ => defaults(method),
         };
         self.completed(written, method)
@@ -184,9 +183,6 @@ impl AttackArgs {
         if !methods.contains(&"corruption") {
             self.corruption.refuse()?;
         }
-        if !methods.contains(&"prompt") {
-            self.prompt.refuse()?;
-        }
         Ok(())
     }
 
@@ -199,7 +195,8 @@ impl AttackArgs {
             ("--restarts", "restarts", self.restarts.map(Value::from)),
             ("--no-random-start", "random_start", self.no_random_start.then_some(Value::Bool(false))),
         ];
-        let flags = flags.into_iter().filter_map(|(flag, name, value)| Some((flag.into(), name.into(), value?)));
+        let flags = flags.into_iter().chain(self.prompt.given());
+        let flags = flags.filter_map(|(flag, name, value)| Some((flag.into(), name.into(), value?)));
         let others = self.parameters.iter().map(|(name, value)| {
             let flag = format!("--parameter {name}");
             (flag, name.clone(), value.clone())

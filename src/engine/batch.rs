@@ -6,17 +6,44 @@ use candle_core::Tensor;
 
 use super::CancelToken;
 use super::waiting::Asked;
-use crate::loss::{LossError, Term};
+use crate::loss::{Counted, LossError, Term};
 use crate::model::{Conditioning, ModelError, Question, SegmentationModel};
 use crate::oracle::OracleError;
+
+/// What logits are measured by.
+pub(super) enum Against {
+    /// The loss at this step of the attack, its target `[size, size]`, and the pixels that count if not all do.
+    Loss { term: Term, target: Tensor, counted: Option<Counted> },
+    /// Their sum with these weights, `[size, size]`.
+    Weights(Tensor),
+}
+
+impl Against {
+    /// The value of logits `[size, size]`.
+    pub(super) fn value(&self, logits: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Loss { term, target, counted: None } => term.value(logits, target),
+            Self::Loss { term, target, counted: Some(counted) } => counted.value(*term, logits, target),
+            Self::Weights(weights) => (logits * weights)?.sum_all(),
+        }
+    }
+
+    /// Whether both can be evaluated at once.
+    fn joins(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Loss { term, counted: None, .. }, Self::Loss { term: other, counted: None, .. }) => term == other,
+            _ => false,
+        }
+    }
+}
 
 /// A row's question about a network input.
 pub(super) struct Query {
     /// `[3, size, size]`, resized and normalised, on the model's device.
     pub(super) pixel_values: Tensor,
     pub(super) conditioning: Conditioning,
-    /// The loss at this step of the attack and its target `[size, size]` if the gradient is wanted too.
-    pub(super) gradient_of: Option<(Term, Tensor)>,
+    /// The loss, if its gradient is wanted too.
+    pub(super) gradient_of: Option<Against>,
     pub(super) cancel: CancelToken,
     pub(super) reply: SyncSender<Result<Reply, OracleError>>,
 }
@@ -87,22 +114,44 @@ pub(super) fn run(
 ///
 /// Neighbours with the same loss at the same step share its evaluation, but never a sum.
 fn cotangent(logits: &Tensor, queries: &[Query]) -> Result<(Tensor, Tensor), ModelError> {
-    let wanted: Vec<&(Term, Tensor)> = queries.iter().filter_map(|query| query.gradient_of.as_ref()).collect();
+    let wanted: Vec<&Against> = queries.iter().filter_map(|query| query.gradient_of.as_ref()).collect();
     let (mut values, mut slopes) = (Vec::new(), Vec::new());
     let mut first = 0;
-    for group in wanted.chunk_by(|a, b| a.0 == b.0) {
-        let targets: Vec<&Tensor> = group.iter().map(|(_, target)| target).collect();
+    for group in wanted.chunk_by(|a, b| a.joins(b)) {
         let logits = logits.narrow(0, first, group.len())?;
-        let (losses, slope) =
-            group[0].0.gradient(&logits, &Tensor::stack(&targets, 0)?).map_err(|error| match error {
-                LossError::NoGradient(_) => ModelError::Gradient("missing at the logits"),
-                LossError::Tensor(error) => ModelError::Tensor(error),
-            })?;
+        let (losses, slope) = gradient(&logits, group)?;
         values.push(losses);
         slopes.push(slope);
         first += group.len();
     }
     Ok((Tensor::cat(&values, 0)?, Tensor::cat(&slopes, 0)?))
+}
+
+/// [`cotangent`] for rows that join: one, or several that have the same loss and in which all pixels count.
+///
+/// # Errors
+/// A loss without a gradient.
+pub(super) fn gradient(logits: &Tensor, group: &[&Against]) -> Result<(Tensor, Tensor), ModelError> {
+    try_gradient(logits, group).map_err(|error| match error {
+        LossError::NoGradient(_) => ModelError::Gradient("missing at the logits"),
+        LossError::Tensor(error) => ModelError::Tensor(error),
+    })
+}
+
+fn try_gradient(logits: &Tensor, group: &[&Against]) -> Result<(Tensor, Tensor), LossError> {
+    let (value, slope) = match group {
+        [Against::Loss { term, target, counted: Some(counted) }] => counted.gradient(*term, &logits.get(0)?, target)?,
+        [Against::Weights(weights)] => (group[0].value(&logits.get(0)?)?.detach(), weights.clone()),
+        joined => {
+            let plain = joined.iter().filter_map(|against| match against {
+                Against::Loss { term, target, counted: None } => Some((*term, target.clone())),
+                _ => None,
+            });
+            let (terms, targets): (Vec<Term>, Vec<Tensor>) = plain.unzip();
+            return terms[0].gradient(logits, &Tensor::stack(&targets, 0)?);
+        }
+    };
+    Ok((value.unsqueeze(0)?, slope.unsqueeze(0)?))
 }
 
 /// Whether all values of each row are finite.

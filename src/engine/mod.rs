@@ -22,6 +22,7 @@ mod row;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod text;
 mod thread;
 #[cfg(test)]
 mod toy;
@@ -41,7 +42,7 @@ pub use row::{Row, RowSpec, Space};
 pub use stats::{Calls, EngineStats};
 
 use crate::loss::Loss;
-use crate::model::{Conditioning, ModelError, Precision, Preprocess, SegmentationModel};
+use crate::model::{Conditioning, ModelError, Precision, Preprocess, SegmentationModel, Vocabulary};
 use crate::oracle::{Oracle, OracleError};
 use prompts::PromptCache;
 use thread::{Command, Scheduler};
@@ -87,6 +88,7 @@ struct Shared {
     input: Preprocess,
     device: Device,
     precision: Precision,
+    vocabulary: Option<Arc<Vocabulary>>,
     max_rows: usize,
     state: Arc<State>,
     prompts: Mutex<PromptCache>,
@@ -111,7 +113,7 @@ impl Engine {
     /// [`EngineError::Spawn`], [`EngineError::Memory`].
     pub fn spawn(model: Box<dyn SegmentationModel>, config: EngineConfig) -> Result<Self, EngineError> {
         let (name, input, device) = (model.name().to_owned(), model.preprocess().clone(), model.device().clone());
-        let precision = model.precision();
+        let (precision, vocabulary) = (model.precision(), model.vocabulary());
         // A row has one question in flight; who finds the inbox full waits his turn.
         let (inbox, commands) = sync_channel(config.max_rows.clamp(1, MOST_COMMANDS));
         let state = Arc::new(State::default());
@@ -126,6 +128,7 @@ impl Engine {
             input,
             device,
             precision,
+            vocabulary,
             max_rows: config.max_rows,
             state,
             prompts: Mutex::default(),
@@ -152,6 +155,11 @@ impl Engine {
     /// The arithmetic of answers with a gradient; logits alone are computed in f32.
     pub fn precision(&self) -> Precision {
         self.0.precision
+    }
+
+    /// How the model reads texts, if it reads them as tokens.
+    pub fn vocabulary(&self) -> Option<Arc<Vocabulary>> {
+        self.0.vocabulary.clone()
     }
 
     /// What the engine has done so far.
@@ -211,7 +219,7 @@ impl Engine {
         let target = Tensor::zeros((self.input().height, self.input().width), candle_core::DType::F32, self.device())?;
         let mut row = self.open(RowSpec {
             conditioning: conditioning.clone(),
-            objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted },
+            objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted, counted: None },
             space: Space::Pixels,
             cancel: CancelToken::default(),
         })?;

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::loss::Loss;
+use crate::loss::{Counted, Loss};
 
 /// A loss against a mask, and the direction that an attack wants it to go.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct Objective {
     pub target: Tensor,
     /// Away from the mask, or towards it.
     pub goal: Goal,
+    /// The pixels that count; all if `None`.
+    pub counted: Option<Counted>,
 }
 
 /// Away from a mask or towards it.

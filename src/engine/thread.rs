@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::admission::Admission;
 use super::batch::{self, Query};
 use super::cost::Cost;
+use super::text::{self, TextQuery};
 use super::waiting::{Asked, Waiting};
 use super::{EngineConfig, EngineError, State, lock};
 use crate::model::{Conditioning, ModelError, Question, SegmentationModel};
@@ -21,6 +22,7 @@ pub(super) enum Command {
         reply: SyncSender<Result<Conditioning, ModelError>>,
     },
     Query(Query),
+    Text(TextQuery),
     /// A row has gone: whoever waits for it should count again.
     Left,
     Stop,
@@ -87,6 +89,7 @@ impl Scheduler {
                     self.waiting.push(query);
                 }
                 Ok(Command::Prepare { prompt, reply }) => self.prepare(&prompt, &reply),
+                Ok(Command::Text(query)) => self.text(query),
                 Ok(Command::Left) => {}
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => return Some(wanted),
@@ -106,6 +109,19 @@ impl Scheduler {
             // A caller that is gone needs no answer; after a panic, the closed channel is the answer.
             let _ = reply.send(prepared);
         }
+    }
+
+    /// Answers a question about a text at once.
+    fn text(&self, query: TextQuery) {
+        if query.cancel.is_cancelled() {
+            return query.answer(Err(OracleError::Cancelled));
+        }
+        lock(&self.state.stats).steps += 1;
+        let answer = match self.guarded(|model| text::run(model, &query)) {
+            Ok(answer) => answer.map_err(|error| blame(&error)),
+            Err(panic) => Err(OracleError::Model(panic)),
+        };
+        query.answer(answer);
     }
 
     /// Answers the kind of question whose turn it is, up to `wanted` rows of it; cancelled rows without any work.

@@ -45,6 +45,8 @@ pub enum DefenceGradient {
     StraightThrough,
     /// The defence is random: the mean over draws (EOT), each of them exact.
     MeanOverDraws,
+    /// The model is asked under several prompts: the mean over them, each of them exact.
+    MeanOverPrompts,
 }
 
 /// One score under several draws.
@@ -61,16 +63,18 @@ pub struct Repeated {
 }
 
 impl DefenceResult {
-    pub(super) fn new(defence: &Defence, adaptive: &Outcome, beside: &Beside) -> Self {
+    pub(super) fn new((defence, prompt): (&Defence, &str), adaptive: &Outcome, beside: &Beside) -> Self {
         let transformation = defence.transformation();
+        let prompts = 1 + transformation.companions(prompt).len();
         let (adaptive_dsc, oblivious_dsc) = (adaptive.file.evaluation.dsc, beside.oblivious.dsc);
         Self {
-            gradient: match (transformation.is_exact(), transformation.samples()) {
-                (true, 1) => DefenceGradient::Exact,
-                (true, _) => DefenceGradient::MeanOverDraws,
-                (false, _) => DefenceGradient::StraightThrough,
+            gradient: match (transformation.is_exact(), transformation.samples(), prompts) {
+                (true, 1, 1) => DefenceGradient::Exact,
+                (true, 1, _) => DefenceGradient::MeanOverPrompts,
+                (true, ..) => DefenceGradient::MeanOverDraws,
+                (false, ..) => DefenceGradient::StraightThrough,
             },
-            samples: transformation.samples(),
+            samples: transformation.samples() * prompts,
             undefended_clean_dsc: beside.undefended_clean.dsc,
             undefended_attacked_dsc: beside.oblivious_file.evaluation.dsc,
             oblivious_dsc,

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::RunError;
 use crate::attack::harness::saved::Saved;
 use crate::attack::protocol::Space;
-use crate::attack::{AttackSpec, Evaluation, Outcome, Problem, StepRecord, Success, Watcher, run};
+use crate::attack::{AttackError, AttackSpec, Evaluation, Outcome, Problem, StepRecord, Success, Watcher, run};
 use crate::engine::{self, CancelToken, Engine, Goal, Objective, RowSpec};
 use crate::imaging::{Image, Mask};
 use crate::loss::Loss;
@@ -44,12 +44,12 @@ pub(super) fn segment(
     let target = Tensor::zeros((height, width), DType::F32, engine.device())?;
     let mut row = engine.open(RowSpec {
         conditioning: engine.prepare(prompt)?,
-        objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted },
+        objective: Objective { loss: Loss::Bce, target, goal: Goal::Untargeted, counted: None },
         space: engine::Space::Pixels,
         cancel: CancelToken::default(),
     })?;
     let x = image.to_tensor(engine.device())?;
-    let logits = Defended::new(&mut row, defence.transformation(), seed, None).logits(&x)?;
+    let logits = Defended::new(&mut row, defence.transformation(), seed, None).reading(prompt).logits(&x)?;
     let upsampling = Resize::new(logits.dims2()?, (image.height(), image.width()), &Device::Cpu)?;
     Ok(upsampled_mask(&upsampling, &logits)?)
 }
@@ -64,11 +64,11 @@ pub(super) fn attack(
     watcher: &mut dyn Watcher,
 ) -> Result<(Outcome, Beside), RunError> {
     let seed = problem.setup().seed;
-    let adaptive = run(spec, problem, &mut behind(oracle, problem, (defence, seed)), watcher)?;
+    let adaptive = run(spec, problem, &mut behind(oracle, problem, (defence, seed))?, watcher)?;
     let oblivious = run(spec, problem, oracle, &mut |record: &StepRecord| watcher.visited(record))?;
 
     let mut judge = |saved: &Saved, seed| -> Result<Evaluation, RunError> {
-        Ok(saved.evaluated_again(problem, &mut behind(oracle, problem, (defence, seed)))?)
+        Ok(saved.evaluated_again(problem, &mut behind(oracle, problem, (defence, seed))?)?)
     };
     let defended = judge(&oblivious.file, seed)?;
     let repeats = if defence.transformation().samples() > 1 { REPEATS } else { 0 };
@@ -85,8 +85,13 @@ pub(super) fn attack(
 }
 
 /// The oracle behind the defence, in the space that the attack works in.
-fn behind<'a>(oracle: &'a mut dyn Oracle, problem: &Problem, (defence, seed): (&'a Defence, u64)) -> Defended<'a> {
+fn behind<'a>(
+    oracle: &'a mut dyn Oracle,
+    problem: &Problem,
+    (defence, seed): (&'a Defence, u64),
+) -> Result<Defended<'a>, AttackError> {
     let setup = problem.setup();
     let normalised = (setup.choices.space == Space::Normalised).then(|| setup.preprocess.clone());
-    Defended::new(oracle, defence.transformation(), seed, normalised)
+    let defended = Defended::new(oracle, defence.transformation(), seed, normalised).reading(&setup.prompt);
+    Ok(defended.against(problem.target(&problem.aim().mask)?))
 }

@@ -5,11 +5,11 @@
 //! attack to other models.
 
 mod aggregate;
-mod any_prompt;
 mod checklist;
 mod defence_result;
 mod defended;
 mod grid;
+mod patched;
 mod request;
 pub mod result;
 mod single;
@@ -25,6 +25,7 @@ pub use aggregate::{AttackSummary, Estimate, SetSummary, Summary};
 pub use checklist::{Check, Verdict};
 pub use defence_result::{DefenceGradient, DefenceResult, Repeated};
 pub use grid::{Attacked, Case, Grid, GridRow, Named, Planned, RowScores, named_container, run_grid};
+pub use patched::PatchResult;
 pub use request::{AttackRequest, Threat};
 pub(crate) use single::objective;
 pub use single::{Artifact, AttackRun, Control, logits, run_attack, segment};

@@ -91,13 +91,9 @@ impl AttackRequest {
 
     fn check_sizes(&self) -> Result<(), AttackError> {
         let wanted = (self.image.image.width(), self.image.image.height());
-        let target = match &self.threat.goal {
-            Goal::Hallucinate(Some(mask)) | Goal::Target(mask) => Some(mask),
-            Goal::Hallucinate(None) | Goal::Untargeted | Goal::Erase => None,
-        };
         let masks = [
             ("reference mask", self.reference.as_ref()),
-            ("target mask", target),
+            ("target mask", self.threat.goal.mask()),
             ("allowed region", self.threat.region.as_ref()),
         ];
         for (what, mask) in masks.into_iter().filter_map(|(what, mask)| Some((what, mask?))) {
@@ -111,15 +107,12 @@ impl AttackRequest {
 
     fn resized(&self, input: &Preprocess) -> Result<Fitted, ImagingError> {
         let small = |mask: &Mask| mask.resize(input.width, input.height);
+        let before = (self.image.image.width(), self.image.image.height());
         Ok(Fitted {
             image: resize_image(&self.image.image, (input.height, input.width))?,
             reference: self.reference.as_ref().map(small),
             region: self.threat.region.as_ref().map(small),
-            goal: match &self.threat.goal {
-                Goal::Hallucinate(mask) => Goal::Hallucinate(mask.as_ref().map(small)),
-                Goal::Target(mask) => Goal::Target(small(mask)),
-                Goal::Untargeted | Goal::Erase => self.threat.goal.clone(),
-            },
+            goal: self.threat.goal.resized(before, (input.width, input.height)),
         })
     }
 }

@@ -6,10 +6,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DefenceResult, Transfer};
+use super::{DefenceResult, PatchResult, Transfer};
 use crate::attack::harness::queries::Queries;
 use crate::attack::harness::tracker::At;
-use crate::attack::{AttackSpec, Criterion, Echo, Goal, Protocol, Smallest, StepRecord, Success};
+use crate::attack::{AttackSpec, Criterion, Echo, GoalSpec, Protocol, Smallest, StepRecord, Success};
 use crate::certify::CertificateScores;
 use crate::loss::Loss;
 use crate::metric::{Deltas, MaskScores, PerturbationScores};
@@ -44,7 +44,8 @@ pub struct AttackResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub worst: Option<String>,
-    /// The prompt that the attack found; absent for a method that changes the image.
+    /// The prompt that the attack found: `adversarial_file` is scored under it. Absent if the image alone was changed, or
+    /// no text that can be typed was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub adversarial_prompt: Option<String>,
@@ -65,6 +66,10 @@ pub struct AttackResult {
     pub clean_reencoded: Option<Scored>,
     /// The prediction on the adversarial image as read back from its file: the result.
     pub adversarial_file: Scored,
+    /// The prediction on the adversarial file under the original prompt, if image and prompt were both changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub adversarial_file_original_prompt: Option<Scored>,
     /// The prediction on the adversarial tensor before it was rounded.
     pub adversarial_float: Scored,
     /// `adversarial_file` minus `clean`, and what the two predictions have in common.
@@ -79,6 +84,11 @@ pub struct AttackResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub smallest: Option<Smallest>,
+    /// How large the patch is and what others do in its place, of a method that covers a part of the image: no score
+    /// counts the pixels under it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub patch: Option<PatchResult>,
     /// What no attack can do to the model behind normal noise, of a method that certifies.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -109,9 +119,8 @@ pub struct Asked {
     pub loss: Loss,
     /// The named set of choices.
     pub protocol: Protocol,
-    /// `untargeted`, `erase`, `hallucinate` or `target`.
-    #[schema(value_type = String)]
-    pub goal: &'static str,
+    /// The wrong answer that counted.
+    pub goal: GoalSpec,
     /// When the attack counts as successful.
     pub criterion: Criterion,
     /// The budget in all units; null for a method that has no budget.
@@ -170,28 +179,4 @@ pub struct PerturbationPicture {
     pub amplified: u32,
     /// The same as a sentence.
     pub caption: String,
-}
-
-/// The name of a goal in requests and results.
-pub fn goal_name(goal: &Goal) -> &'static str {
-    match goal {
-        Goal::Untargeted => "untargeted",
-        Goal::Erase => "erase",
-        Goal::Hallucinate(_) => "hallucinate",
-        Goal::Target(_) => "target",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::imaging::Mask;
-
-    #[test]
-    fn goals_are_called_what_requests_call_them() {
-        let mask = Mask::from_fn(2, 2, |x, _| x == 0);
-        for (name, with) in [("untargeted", None), ("erase", None), ("hallucinate", None), ("target", Some(mask))] {
-            assert_eq!(goal_name(&Goal::from_name(name, with).unwrap()), name);
-        }
-    }
 }

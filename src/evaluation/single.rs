@@ -4,21 +4,21 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
-use super::any_prompt::AnyPrompt;
 use super::defended::{self, Beside};
+use super::patched::PatchResult;
 use super::request::Fitted;
-use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size, goal_name};
+use super::result::{Asked, AttackResult, PerturbationPicture, Reference, SCHEMA_VERSION, Scored, Size};
 use super::{AttackRequest, DefenceResult, RunError};
 use crate::attack::harness::saved::Saved;
 use crate::attack::harness::tracker::At;
-use crate::attack::{Evaluation, Norm, Outcome, Problem, Setup, Watcher, protocol, run};
+use crate::attack::{AttackError, Evaluation, Goal, Norm, Outcome, Problem, Setup, Swap, Watcher, protocol, run};
 use crate::certify::Certificate;
-use crate::engine::{self, CancelToken, Engine, Objective, RowSpec};
+use crate::engine::{self, CancelToken, Engine, EngineError, Objective, RowSpec};
 use crate::imaging::overlay::{self, Overlay};
 use crate::imaging::perturbation::{self, Perturbation};
 use crate::imaging::{Image, ImagingError, Mask, encode};
-use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, Deltas, MaskScores, PerturbationScores};
-use crate::model::{Resize, upsample, upsampled_mask};
+use crate::metric::{Deltas, PerturbationScores};
+use crate::model::{ModelError, Resize, upsample, upsampled_mask};
 use crate::oracle::OracleError;
 use crate::oracle::defended::Defence;
 
@@ -62,9 +62,11 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
         Some(mask) => (mask, Reference::Given),
         None => (segment(engine, &image, &request.prompt)?, Reference::CleanPrediction),
     };
+    let patch = request.attack.attack().placement((image.width(), image.height()), region.as_ref())?;
     let setup = Setup {
-        goal,
-        region,
+        goal: answered(engine, &image, goal)?,
+        region: patch.clone().or(region),
+        ignored: patch,
         criterion: request.threat.criterion,
         perturbation: request.threat.perturbation.clone(),
         seed: request.seed,
@@ -83,7 +85,7 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
         },
         cancel: control.cancel,
     };
-    let mut oracle = AnyPrompt::open(engine, row)?;
+    let mut oracle = engine.open(row)?;
     let (outcome, beside) = match &request.defence {
         None => (run(&request.attack, &problem, &mut oracle, control.watcher)?, None),
         Some(defence) => {
@@ -95,6 +97,20 @@ pub fn run_attack(engine: &Engine, request: &AttackRequest, control: Control) ->
     drop(oracle);
     let measured = Measured::new(problem, (outcome, beside), kind)?;
     Ok(AttackRun { result: measured.result(request, engine.name())?, duration: began.elapsed(), measured })
+}
+
+/// The goal with the model's answer to the other prompt, if it is to be swapped for that.
+fn answered(engine: &Engine, image: &Image, goal: Goal) -> Result<Goal, RunError> {
+    let Goal::Swap(swap, None) = goal else { return Ok(goal) };
+    let answer = segment(engine, image, &swap.prompt).map_err(|error| match error {
+        RunError::Engine(EngineError::Model(ModelError::Prompt { .. })) => {
+            let Swap { prompt: value } = swap.clone();
+            let rule = "the model cannot use this prompt: name a structure that it knows";
+            AttackError::Parameter { name: "goal/swap/prompt", value, rule }.into()
+        }
+        other => other,
+    })?;
+    Ok(Goal::Swap(swap, Some(answer)))
 }
 
 /// The mask that the model sees in an image, at the image's own size.
@@ -131,6 +147,7 @@ pub(crate) fn objective(problem: &Problem, engine: &Engine) -> Result<Objective,
         loss: problem.setup().choices.loss,
         target: aim.mask.resize(input.width, input.height).to_tensor(engine.device())?,
         goal: if aim.towards { engine::Goal::Targeted } else { engine::Goal::Untargeted },
+        counted: problem.counted().cloned(),
     })
 }
 
@@ -211,7 +228,7 @@ impl Measured {
         let (outcome, setup) = (&self.outcome, self.problem.setup());
         let clean = self.scored(&outcome.clean, None)?;
         let adversarial_file = self.scored(&outcome.file.evaluation, Some(outcome.file.at))?;
-        let predictions = Confusion::between(&outcome.file.evaluation.mask, &outcome.clean.mask)?;
+        let predictions = self.problem.confusion(&outcome.file.evaluation.mask, &outcome.clean.mask)?;
         Ok(AttackResult {
             schema_version: SCHEMA_VERSION,
             model: model.into(),
@@ -221,7 +238,7 @@ impl Measured {
                 defence: request.defence.clone(),
                 loss: setup.choices.loss,
                 protocol: request.protocol,
-                goal: goal_name(&setup.goal),
+                goal: request.threat.goal.spec(),
                 criterion: self.problem.criterion(),
                 budget: outcome.budget.clone(),
                 allowed_pixels: setup.region.as_ref().map(Mask::area),
@@ -234,15 +251,24 @@ impl Measured {
             worst: outcome.chosen().and_then(|chosen| chosen.tried.clone()),
             adversarial_prompt: outcome.chosen().and_then(|chosen| Some(chosen.prompt.as_ref()?.text.clone())),
             prompt_sensitivity: outcome.prompt_sensitivity(),
-            defence: self.beside.as_ref().map(|(defence, beside)| DefenceResult::new(defence, outcome, beside)),
+            defence: self
+                .beside
+                .as_ref()
+                .map(|(defence, beside)| DefenceResult::new((defence, &setup.prompt), outcome, beside)),
             deltas: Deltas::between(&clean.scores, &adversarial_file.scores, &predictions),
             transfer: vec![],
             clean,
             clean_reencoded: outcome.clean_reread.as_ref().map(|e| self.scored(e, None)).transpose()?,
             adversarial_file,
+            adversarial_file_original_prompt: outcome
+                .under_original
+                .as_ref()
+                .map(|evaluation| self.scored(evaluation, None))
+                .transpose()?,
             adversarial_float: self.scored(&outcome.float.evaluation, Some(outcome.float.at))?,
             perturbation: PerturbationScores::between(&setup.image, &outcome.file.image)?,
             smallest: outcome.smallest.clone(),
+            patch: PatchResult::new(&self.problem, outcome),
             certificate: outcome.certificate.as_ref().map(|found| found.scores(&setup.reference)).transpose()?,
             perturbation_picture: PerturbationPicture {
                 zero_level: 128,
@@ -256,9 +282,8 @@ impl Measured {
     }
 
     fn scored(&self, evaluation: &Evaluation, at: Option<At>) -> Result<Scored, RunError> {
-        let reference = &self.problem.setup().reference;
         Ok(Scored {
-            scores: MaskScores::between(&evaluation.mask, reference, DEFAULT_NSD_TOLERANCE_PX)?,
+            scores: self.problem.mask_scores(&evaluation.mask, &self.problem.setup().reference)?,
             dsc_to_target: evaluation.target_dsc,
             objective: evaluation.loss,
             at,
@@ -286,8 +311,12 @@ impl Measured {
             ));
         }
         notes.extend(request.image.notes.iter().cloned());
+        let setup = self.problem.setup();
+        notes.extend(setup.goal.notes(self.problem.aim(), &setup.reference));
+        notes.extend(PatchResult::new(&self.problem, &self.outcome).iter().flat_map(PatchResult::notes));
         if let Some((defence, beside)) = &self.beside {
             let measured = (&self.problem, &self.outcome);
+            let defence = (defence, request.prompt.as_str());
             notes.extend(DefenceResult::new(defence, &self.outcome, beside).notes(measured, beside)?);
         }
         notes.extend(self.outcome.notes.iter().cloned());

@@ -12,7 +12,8 @@ use super::single::AttackRun;
 use crate::attack::{Evaluation, Problem, Success};
 use crate::engine::Engine;
 use crate::imaging::{Image, Mask};
-use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, Deltas, MaskScores};
+use crate::metric::{Deltas, MaskScores};
+use crate::oracle::Text;
 
 /// What another model says about the clean image and the adversarial file.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -21,7 +22,8 @@ pub struct Transfer {
     pub model: String,
     /// Its prediction on the clean image.
     pub clean: MaskScores,
-    /// Its prediction on the adversarial file, under the adversarial prompt if the attack found one.
+    /// Its prediction on the adversarial file, under the adversarial prompt if the attack found one. An embedding is a
+    /// model's own and is not transferred.
     pub adversarial_file: MaskScores,
     /// `adversarial_file` minus `clean`, and what the two predictions have in common.
     pub deltas: Deltas,
@@ -46,7 +48,7 @@ impl AttackRun {
     fn transfer(&self, name: &str, engine: &Engine) -> Result<Transfer, RunError> {
         let (problem, outcome) = self.measured.problem_and_outcome();
         let setup = problem.setup();
-        let prompt = outcome.file.prompt.as_deref().unwrap_or(&setup.prompt);
+        let prompt = outcome.file.text.as_ref().and_then(Text::prompt).unwrap_or(&setup.prompt);
         let mut before = seen(problem, engine, (&setup.image, &setup.prompt))?;
         let mut after = seen(problem, engine, (&outcome.file.image, prompt))?;
         let reference = match self.result.reference {
@@ -55,11 +57,11 @@ impl AttackRun {
             Reference::CleanPrediction => before.mask.clone(),
         };
         for evaluation in [&mut before, &mut after] {
-            evaluation.dsc = Confusion::between(&evaluation.mask, &reference)?.dsc();
+            evaluation.dsc = problem.confusion(&evaluation.mask, &reference)?.dsc();
         }
-        let scores = |mask: &Mask| MaskScores::between(mask, &reference, DEFAULT_NSD_TOLERANCE_PX);
+        let scores = |mask: &Mask| problem.mask_scores(mask, &reference);
         let (clean, adversarial_file) = (scores(&before.mask)?, scores(&after.mask)?);
-        let predictions = Confusion::between(&after.mask, &before.mask)?;
+        let predictions = problem.confusion(&after.mask, &before.mask)?;
         Ok(Transfer {
             model: name.into(),
             deltas: Deltas::between(&clean, &adversarial_file, &predictions),

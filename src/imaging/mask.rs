@@ -70,6 +70,16 @@ impl Mask {
         self.bits.iter().filter(|b| **b).count()
     }
 
+    /// The pixels that are not in `other`, a mask of the same size.
+    ///
+    /// # Panics
+    /// If the sizes differ.
+    pub fn without(&self, other: &Self) -> Self {
+        assert_eq!((self.width, self.height), (other.width, other.height), "masks of one size");
+        let bits = self.bits.iter().zip(&other.bits).map(|(here, there)| *here && !there).collect();
+        Self { bits, ..*self }
+    }
+
     /// Refuses a mask of another size than its image.
     ///
     /// # Errors

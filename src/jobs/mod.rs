@@ -32,5 +32,5 @@ pub use estimate::Estimate;
 pub use hosts::{Host, Hosts};
 pub use job::{ArtifactRecord, Comparison, Failure, InputRecord, Inputs, Job, JobId, Outcome, Progress, Scores, State};
 pub use service::{Changes, Jobs, Submission, Upload};
-pub use spec::{GoalName, JobSpec, SpecError};
+pub use spec::{JobSpec, SpecError};
 pub use worker::Workers;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use crate::attack::{AttackSpec, Budget, Criterion, Protocol};
+use crate::attack::{AttackError, AttackSpec, Budget, Criterion, GoalSpec, Protocol};
 use crate::imaging::Window;
 use crate::loss::Loss;
 use crate::oracle::defended::Defence;
@@ -32,7 +32,8 @@ pub struct JobSpec {
     pub budget: Option<Budget>,
     /// The wrong answer that counts.
     #[serde(default)]
-    pub goal: GoalName,
+    #[schema(required = false)]
+    pub goal: GoalSpec,
     /// When the attack has succeeded; the goal's default if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Criterion>,
@@ -84,21 +85,6 @@ fn labels_schema() -> ObjectBuilder {
         .max_properties(Some(16))
 }
 
-/// The wrong answer that counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GoalName {
-    /// Any mask far from the reference.
-    #[default]
-    Untargeted,
-    /// An empty mask: the lesion is missed.
-    Erase,
-    /// A lesion where there is none: `target_mask`, or all pixels that may change.
-    Hallucinate,
-    /// Exactly `target_mask`.
-    Target,
-}
-
 /// A field of a request that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
@@ -129,20 +115,14 @@ impl JobSpec {
     }
 }
 
-impl SpecError {
-    pub(super) fn new(pointer: impl Into<String>, detail: impl ToString) -> Self {
-        Self { pointer: pointer.into(), detail: detail.to_string() }
+impl From<AttackError> for SpecError {
+    fn from(error: AttackError) -> Self {
+        check::blame(error)
     }
 }
 
-impl GoalName {
-    /// The name used in requests and results.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Untargeted => "untargeted",
-            Self::Erase => "erase",
-            Self::Hallucinate => "hallucinate",
-            Self::Target => "target",
-        }
+impl SpecError {
+    pub(super) fn new(pointer: impl Into<String>, detail: impl ToString) -> Self {
+        Self { pointer: pointer.into(), detail: detail.to_string() }
     }
 }

@@ -16,7 +16,9 @@ use crate::artifact::Artifacts;
 use crate::config::Config;
 use crate::engine::EngineConfig;
 use crate::imaging::{Image, Mask, encode};
-use crate::model::{Conditioning, Description, ModelError, Preprocess, SegmentationModel, Source};
+use crate::model::{
+    Conditioning, Description, ModelError, Preprocess, SegmentationModel, Source, TextInput, Vocabulary,
+};
 use crate::phantom::{self, Kind};
 use crate::report::manifest::ModelIdentity;
 
@@ -79,6 +81,10 @@ impl SegmentationModel for Scripted {
         self.model.prepare_prompt(prompt)
     }
 
+    fn vocabulary(&self) -> Option<Arc<Vocabulary>> {
+        self.model.vocabulary()
+    }
+
     fn logits(&self, pixel_values: &Tensor, prompts: &[Conditioning]) -> Result<Tensor, ModelError> {
         self.script.act()?;
         self.model.logits(pixel_values, prompts)
@@ -92,6 +98,16 @@ impl SegmentationModel for Scripted {
     ) -> Result<(Tensor, Tensor), ModelError> {
         self.script.act()?;
         self.model.logits_and_vjp(pixel_values, prompts, cotangent)
+    }
+
+    fn logits_and_text_vjp(
+        &self,
+        pixel_values: &Tensor,
+        text: &TextInput,
+        cotangent: &mut dyn FnMut(&Tensor) -> Result<Tensor, ModelError>,
+    ) -> Result<(Tensor, Tensor), ModelError> {
+        self.script.act()?;
+        self.model.logits_and_text_vjp(pixel_values, text, cotangent)
     }
 }
 

@@ -11,6 +11,7 @@ mod balanced_masked_ce;
 mod bce;
 mod boundary_ce;
 mod cos_pgd;
+mod counted;
 mod dice_ce;
 mod dice_ce_paper;
 mod jsd;
@@ -29,6 +30,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use candle_core::{D, Tensor};
+pub use counted::Counted;
 use serde::{Deserialize, Serialize};
 pub use term::{Progress, Term};
 use utoipa::ToSchema;

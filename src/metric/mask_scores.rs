@@ -33,9 +33,32 @@ impl MaskScores {
     /// [`MetricError::Size`] if the sizes differ, [`MetricError::Tolerance`] for a tolerance that is not
     /// a distance.
     pub fn between(prediction: &Mask, reference: &Mask, nsd_tolerance_px: f64) -> Result<Self, MetricError> {
+        Self::of(Confusion::between(prediction, reference)?, (prediction, reference), nsd_tolerance_px)
+    }
+
+    /// Scores a prediction outside of `ignored`: those pixels count in no score, for either mask. Outlines and areas are
+    /// those of the two masks without them.
+    ///
+    /// # Errors
+    /// As [`Self::between`].
+    pub fn outside(
+        ignored: &Mask,
+        (prediction, reference): (&Mask, &Mask),
+        nsd_tolerance_px: f64,
+    ) -> Result<Self, MetricError> {
+        let confusion = Confusion::outside(ignored, (prediction, reference))?;
+        let masks = (&prediction.without(ignored), &reference.without(ignored));
+        Self::of(confusion, masks, nsd_tolerance_px)
+    }
+
+    fn of(
+        confusion: Confusion,
+        (prediction, reference): (&Mask, &Mask),
+        nsd_tolerance_px: f64,
+    ) -> Result<Self, MetricError> {
         let mut reasons = Reasons::new();
         Ok(Self {
-            overlap: OverlapScores::new(Confusion::between(prediction, reference)?, &mut reasons),
+            overlap: OverlapScores::new(confusion, &mut reasons),
             surface: SurfaceScores::new(&SurfaceDistances::between(prediction, reference)?, nsd_tolerance_px)?,
             clinical: ClinicalScores::new(prediction, reference, &mut reasons),
             reasons,
@@ -166,6 +189,31 @@ mod tests {
         let json = serde_json::to_value(score(&square(2), &square(2))).unwrap();
         assert!(json.get("reasons").is_none());
         assert_eq!(serde_json::from_value::<MaskScores>(json).unwrap(), score(&square(2), &square(2)));
+    }
+
+    #[test]
+    fn what_is_ignored_counts_in_no_score() {
+        let ignored = Mask::from_fn(4, 3, |x, y| x < 2 && y < 2);
+        let (reference, prediction) = (square(3), Mask::from_fn(4, 3, |x, _| x == 2));
+        let outside = |prediction: &Mask, reference: &Mask| {
+            MaskScores::outside(&ignored, (prediction, reference), DEFAULT_NSD_TOLERANCE_PX).unwrap()
+        };
+        let scores = outside(&prediction, &reference);
+        let counts = scores.overlap.confusion;
+        assert_eq!(
+            (counts.true_positive, counts.false_negative, counts.false_positive, counts.true_negative),
+            (3, 2, 0, 3)
+        );
+        assert_eq!((scores.overlap.dsc, scores.overlap.pixel_accuracy), (6. / 8., 6. / 8.));
+        let changed = Mask::from_fn(4, 3, |x, y| x == 2 || ignored.get(x, y));
+        assert_eq!(outside(&changed, &reference), scores);
+        assert_eq!(outside(&prediction, &square(3).without(&square(2))), scores);
+        let hidden = outside(&square(2), &square(2));
+        assert_eq!((hidden.overlap.dsc, hidden.overlap.empty_reference), (1., true));
+        let nothing = Mask::from_fn(4, 3, |_, _| false);
+        let all = MaskScores::outside(&nothing, (&prediction, &reference), DEFAULT_NSD_TOLERANCE_PX).unwrap();
+        assert_eq!(all, score(&prediction, &reference));
+        assert!(MaskScores::outside(&Mask::from_fn(2, 2, |_, _| false), (&prediction, &reference), 2.).is_err());
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn same_size(what: &'static str, left: (usize, usize), right: (usize, usize)) ->
 }
 
 #[cfg(test)]
-mod strategies {
+pub(crate) mod strategies {
     //! Random masks and images for the property tests.
 
     use proptest::prelude::*;

@@ -51,6 +51,18 @@ impl Confusion {
         Ok(Self { true_positive: both, false_positive, false_negative, true_negative })
     }
 
+    /// Counts the pixels outside of `ignored`.
+    ///
+    /// # Errors
+    /// [`MetricError::Size`] if the sizes differ.
+    pub fn outside(ignored: &Mask, (prediction, reference): (&Mask, &Mask)) -> Result<Self, MetricError> {
+        same_mask_size(prediction, ignored)?;
+        same_mask_size(reference, ignored)?;
+        let mut counts = Self::between(&prediction.without(ignored), &reference.without(ignored))?;
+        counts.true_negative -= ignored.area() as u64;
+        Ok(counts)
+    }
+
     /// Number of pixels in the prediction.
     pub fn predicted(&self) -> u64 {
         self.true_positive + self.false_positive

@@ -15,6 +15,9 @@ mod preprocess;
 mod registry;
 mod resize;
 pub mod tokenizer;
+mod vocabulary;
+
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
@@ -24,6 +27,7 @@ pub use precision::{Precision, PrecisionError};
 pub use preprocess::Preprocess;
 pub use registry::{RegistryError, Source, file_sha256};
 pub use resize::{Resize, resize_image, upsample, upsampled_mask};
+pub use vocabulary::Vocabulary;
 
 /// A prompt after the text tower: whatever the model wants to keep of it, `[features]`.
 ///
@@ -31,11 +35,20 @@ pub use resize::{Resize, resize_image, upsample, upsampled_mask};
 #[derive(Debug, Clone)]
 pub struct Conditioning(pub Tensor);
 
+/// What of a text a gradient is taken to.
+#[derive(Debug, Clone)]
+pub enum TextInput {
+    /// The embeddings of these tokens, start and end included.
+    Tokens(Vec<u32>),
+    /// What the text tower makes of a prompt.
+    Conditioning(Conditioning),
+}
+
 /// What can go wrong inside a model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// The gradient did not reach the image, or is not finite.
-    #[error("the gradient to the image is {0}: the attack would be meaningless")]
+    /// The gradient did not reach the image or the text, or is not finite.
+    #[error("the gradient is {0}: the attack would be meaningless")]
     Gradient(&'static str),
     /// The prompt could not be used.
     #[error("prompt {prompt:?}: {reason}")]
@@ -96,6 +109,11 @@ pub trait SegmentationModel: Send {
     /// [`ModelError::Prompt`] if the text cannot be tokenised.
     fn prepare_prompt(&self, prompt: &str) -> Result<Conditioning, ModelError>;
 
+    /// How it reads texts, if it reads them as tokens.
+    fn vocabulary(&self) -> Option<Arc<Vocabulary>> {
+        None
+    }
+
     /// Logits `[batch, size, size]` of `pixel_values` `[batch, 3, size, size]`, one prompt per row.
     ///
     /// # Errors
@@ -116,4 +134,18 @@ pub trait SegmentationModel: Send {
         prompts: &[Conditioning],
         cotangent: &mut dyn FnMut(&Tensor) -> Result<Tensor, ModelError>,
     ) -> Result<(Tensor, Tensor), ModelError>;
+
+    /// Logits `[1, size, size]` of one image `[1, 3, size, size]`, and the vector-Jacobian product to a text: `[tokens,
+    /// width]` for the embeddings of tokens, `[features]` for a [`Conditioning`]. Always computed in f32.
+    ///
+    /// # Errors
+    /// [`ModelError::Gradient`] if no gradient arrives or it is not finite, or the model has none to its text.
+    fn logits_and_text_vjp(
+        &self,
+        _pixel_values: &Tensor,
+        _text: &TextInput,
+        _cotangent: &mut dyn FnMut(&Tensor) -> Result<Tensor, ModelError>,
+    ) -> Result<(Tensor, Tensor), ModelError> {
+        Err(ModelError::Gradient("missing, for this model has none to its text"))
+    }
 }

@@ -184,6 +184,12 @@ impl Tokenizer {
         self.eos
     }
 
+    /// Whether an id is that of a token that means something else than letters, such as start and end.
+    pub fn is_special(&self, id: u32) -> bool {
+        let added = self.inner.get_added_tokens_decoder();
+        id == self.bos || id == self.eos || added.get(&id).is_some_and(|token| token.special)
+    }
+
     /// Number of ids: rows of the embedding table that the text tower needs.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

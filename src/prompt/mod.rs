@@ -22,9 +22,27 @@ pub use sensitivity::{FamilySensitivity, PromptSensitivity, Tried};
 use std::collections::BTreeSet;
 
 use crate::drawing::Draws;
+use crate::model::tokenizer::{END_OF_TEXT, START_OF_TEXT};
 
 /// Characters of an edited prompt, at most: what a request may have, and room for padding.
 const MOST_CHARACTERS: usize = 4000;
+
+/// Characters of a text that is given.
+const MOST_GIVEN: usize = 1000;
+
+/// Refuses a text of a caller that cannot stand for a prompt.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn check_text(text: &str) -> Result<(), &'static str> {
+    if text.trim().is_empty() || text.chars().count() > MOST_GIVEN || text.contains('\0') {
+        return Err("a text has 1 to 1000 characters, one of them no space and none of them U+0000");
+    }
+    if [START_OF_TEXT, END_OF_TEXT].iter().any(|token| text.contains(token)) {
+        return Err("a special token would end the prompt: leave it out");
+    }
+    Ok(())
+}
 
 /// An edited prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -114,6 +114,10 @@ fn perturbation(text: &mut String, result: &AttackResult) {
     if let Some(prompt) = &result.adversarial_prompt {
         push(text, format_args!("adversarial prompt: {prompt:?}"));
     }
+    if let Some(original) = &result.adversarial_file_original_prompt {
+        let (under, plain) = (result.adversarial_file.scores.overlap.dsc, original.scores.overlap.dsc);
+        push(text, format_args!("the file has DSC {under:.3} under that prompt, {plain:.3} under the original one"));
+    }
     if let Some(sensitivity) = &result.prompt_sensitivity {
         prompts(text, sensitivity);
     }

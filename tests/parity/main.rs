@@ -2,6 +2,7 @@
 
 mod comparison;
 mod preprocessing;
+mod text;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! From a submission to its files: shapes, numbers and downloads.
 
 mod downloads;
+mod every_method;
 mod results;
 mod transfer;
 mod unbounded;
@@ -146,6 +147,92 @@ async fn goals_use_their_masks_and_regions_are_kept() -> Checked {
     for goal in ["erase", "hallucinate"] {
         let ended = client.succeed(&Submission::fgsm().with("/goal", goal)).await?;
         ensure!(ended["result"]["request"]["goal"] == goal, "{ended}");
+    }
+    service.finish().await
+}
+
+#[tokio::test]
+async fn the_answer_can_be_wanted_elsewhere_larger_or_of_another_structure() -> Checked {
+    let service = Service::start(Options::new()).await?;
+    let client = service.client();
+    let reference = pictures::mask(64, 48, |x, y| (10..40).contains(&x) && (10..40).contains(&y));
+    for goal in [
+        json!({"shift": {"dx_px": 12, "dy_px": -4}}),
+        json!({"grow": {"percent": 20.0}}),
+        json!({"shrink": {"percent": 50.0}}),
+        json!({"swap": {"prompt": "lung fields"}}),
+    ] {
+        let asked = Submission::pgd(2).with("/goal", goal.clone()).picture("mask", reference.clone());
+        let ended = client.succeed(&asked).await?;
+        ensure!(ended["spec"]["goal"] == goal && ended["result"]["request"]["goal"] == goal, "{ended}");
+        let result = &ended["result"];
+        ensure!(result["adversarial_file"]["dsc_to_target"].is_number(), "{ended}");
+        ensure!(result["success"]["criterion"]["dsc_to_target_at_least"].as_f64() >= Some(0.5), "{ended}");
+    }
+    service.finish().await
+}
+
+#[tokio::test]
+async fn a_patch_is_scored_outside_of_itself_and_beside_its_controls() -> Checked {
+    let service = Service::start(Options::new()).await?;
+    let client = service.client();
+    let placement = json!({"rectangle": {"x": 40, "y": 4, "width": 16, "height": 12}});
+    let attack = json!({"method": "patch", "steps": 4, "samples": 2, "placement": placement});
+    let asked = Submission::fgsm().without("budget").with("/attack", attack);
+    let ended = client.succeed(&asked).await?;
+    let (result, id) = (&ended["result"], text(&ended, "id"));
+    ensure!(result["patch"]["pixels"] == 192 && result["request"]["allowed_pixels"] == 192, "{ended}");
+    ensure!(result["patch"]["share_of_image"] == 192. / (64. * 48.), "{ended}");
+    for control in ["grey_dsc", "noise_dsc", "dsc", "share_of_reference"] {
+        ensure!(result["patch"][control].is_number(), "{control}: {ended}");
+    }
+    ensure!(result["within_budget"].is_null() && result["queries"]["gradient"] == 8, "{ended}");
+    let counts = &result["adversarial_file"]["confusion"];
+    let counted: u64 = counts.as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
+    ensure!(counted == 64 * 48 - 192, "{counts}");
+    let [original, adversarial] = [
+        pictures::pixels(&client.artifact(id, "original.png").await?)?,
+        pictures::pixels(&client.artifact(id, "adversarial.png").await?)?,
+    ];
+    for (x, y) in (0..48).flat_map(|y| (0..64).map(move |x| (x, y))) {
+        let inside = (40..56).contains(&x) && (4..16).contains(&y);
+        ensure!(inside || original.pixel(x, y) == adversarial.pixel(x, y), "{x},{y} has changed");
+    }
+    let region = pictures::mask(64, 48, |x, y| x + y < 20);
+    let shaped = Submission::fgsm().without("budget").with("/attack", json!({"method": "patch", "steps": 1}));
+    let ended = client.succeed(&shaped.clone().picture("allowed_region", region.clone())).await?;
+    ensure!(ended["result"]["patch"]["pixels"] == 210, "{ended}");
+
+    let all = pictures::mask(64, 48, |_, _| true);
+    let placed = shaped.clone().with("/attack/placement", placement.clone());
+    for (asked, pointer) in [
+        (placed.clone().picture("allowed_region", region), "/spec/attack/placement"),
+        (shaped.clone().picture("allowed_region", all), "/allowed_region"),
+        (placed.clone().with("/attack/placement/rectangle/x", 60), "/spec/attack/placement"),
+        (placed.with("/attack/placement/rectangle/depth", 3), "/spec/attack/placement/rectangle/depth"),
+        (shaped.clone().with("/attack/samples", 0), "/spec/attack/samples"),
+        (shaped.with("/protocol", "corrected"), "/spec/protocol"),
+    ] {
+        let problem = Answer::to(client.attack(&asked)).await?.problem(422, "invalid")?;
+        ensure!(problem["errors"][0]["pointer"] == pointer, "{pointer}: {problem}");
+    }
+    service.finish().await
+}
+
+#[tokio::test]
+async fn a_goal_that_the_reference_does_not_allow_is_named() -> Checked {
+    let service = Service::start(Options::new()).await?;
+    let client = service.client();
+    let (some, none) = (pictures::mask(64, 48, |x, _| x < 9), pictures::mask(64, 48, |_, _| false));
+    for (goal, mask, pointer) in [
+        (json!({"shift": {"dx_px": -9}}), &some, "/spec/goal/shift"),
+        (json!({"grow": {"percent": 900}}), &some, "/spec/goal/grow"),
+        (json!({"grow": {"percent": 20}}), &none, "/spec/goal/grow"),
+        (json!({"shrink": {"percent": 20}}), &none, "/spec/goal/shrink"),
+    ] {
+        let asked = Submission::fgsm().with("/goal", goal).picture("mask", mask.clone());
+        let problem = Answer::to(client.attack(&asked)).await?.problem(422, "invalid")?;
+        ensure!(problem["errors"][0]["pointer"] == pointer, "{problem}");
     }
     service.finish().await
 }

@@ -5,6 +5,7 @@ import { NORMS, equivalents } from "./budget.js";
 import { byId, element } from "./dom.js";
 import { clearErrors, showErrors } from "./fields.js";
 import { FilePlace, sampleChoices } from "./files.js";
+import { readGoal, startGoal } from "./goal.js";
 import { parameterFields } from "./schema.js";
 import { methodTitle } from "./words.js";
 
@@ -41,6 +42,7 @@ export function startForm(submitted) {
     }
     sampleRequest.abort();
   });
+  startGoal();
   byId("method").addEventListener("change", showMethod);
   byId("model").addEventListener("change", showPhrasings);
   for (const id of ["epsilon", "unit", "norm"]) byId(id).addEventListener("input", showEquivalents);
@@ -141,6 +143,7 @@ function showEquivalents() {
 function read() {
   const chosen = (id) => byId(id).value;
   const { values, errors } = parameters.read();
+  const missing = (pointer, detail) => errors.push({ pointer, detail });
   const bounded = !byId("budget").hidden;
   const epsilon = { value: Number(chosen("epsilon")), unit: chosen("unit") };
   const others = [...byId("transfer").selectedOptions].map((option) => option.value);
@@ -148,7 +151,7 @@ function read() {
     prompt: chosen("prompt").trim(),
     attack: { method: chosen("method"), ...values },
     ...(bounded && { budget: { norm: chosen("norm"), epsilon } }),
-    goal: chosen("goal"),
+    goal: readGoal(missing),
     protocol: chosen("protocol"),
     seed: Number(chosen("seed")),
     ...(chosen("model") && { model: chosen("model") }),
@@ -156,7 +159,6 @@ function read() {
     ...(chosen("loss") && { loss: chosen("loss") }),
     ...(chosen("defence") && { defence: { kind: chosen("defence") } }),
   };
-  const missing = (pointer, detail) => errors.push({ pointer, detail });
   if (!places.image.file) missing("/image", "choose a sample or an image of your own");
   const { root, file } = places.perturbation;
   if (!root.hidden && !file) missing("/perturbation", "choose a file that segprobe universal has written");

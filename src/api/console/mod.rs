@@ -46,6 +46,7 @@ const FILES: &[File] = &files![
     "fields.js",
     "files.js",
     "form.js",
+    "goal.js",
     "job.js",
     "jobs.js",
     "pictures.js",

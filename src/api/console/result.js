@@ -6,7 +6,7 @@ import { element } from "./dom.js";
 import { size } from "./files.js";
 import { promptTable } from "./prompts.js";
 import { changeTable, scoreTable } from "./scores.js";
-import { criterionWords, shortId } from "./words.js";
+import { criterionWords, goalWords, shortId } from "./words.js";
 
 /**
  * What came of it in one line, and what it rests on in another.
@@ -50,9 +50,13 @@ export function findings(job, onError) {
     ["Budget", budget(request.budget)],
     ...(result.defence === undefined ? [] : [["Defence", defence(result.defence)]]),
     ...(result.adversarial_prompt === undefined ? [] : [["Adversarial prompt", `“${result.adversarial_prompt}”`]]),
+    ...(result.patch ? [["Patch", patch(result.patch)]] : []),
+    ...(result.adversarial_file_original_prompt === undefined
+      ? []
+      : [["Under the original prompt", `DSC ${result.adversarial_file_original_prompt.dsc.toFixed(3)}`]]),
     ...(result.transfer ?? []).map((other) => [`Shown to ${other.model}`, transfer(other)]),
     ...(result.certificate ? [["Certificate", certificate(result.certificate)]] : []),
-    ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${request.goal}, seed ${request.seed}`],
+    ["Choices", `protocol ${request.protocol}, loss ${request.loss}, goal ${goalWords(request.goal)}, seed ${request.seed}`],
     ["Queries", `${queries.gradient} gradients, ${queries.loss} losses, ${queries.logits} predictions`],
     ["Best point", best(result.adversarial_file.at)],
     ["Size", `${result.image.width} × ${result.image.height} px`],
@@ -77,6 +81,11 @@ export function findings(job, onError) {
 
 function budget(given) {
   return given ? `${inAllUnits(given)}, ${given.norm === "linf" ? "L∞" : "L2"}` : "none: the method decides";
+}
+
+function patch({ pixels, share_of_image: share, grey_dsc: grey, noise_dsc: noise, dsc }) {
+  const scores = `DSC outside ${dsc.toFixed(2)}, with grey in its place ${grey.toFixed(2)}, with noise ${noise.toFixed(2)}`;
+  return `${pixels} px, ${(100 * share).toFixed(1)} % of the image; ${scores}`;
 }
 
 function defence({ defence: { kind }, adaptive_dsc: adaptive, oblivious_dsc: oblivious }) {

@@ -27,7 +27,7 @@ export function ago(time) {
  * @returns {string}
  */
 export function inShort(spec) {
-  const goal = spec.goal && spec.goal !== "untargeted" ? `, ${spec.goal}` : "";
+  const goal = spec.goal && spec.goal !== "untargeted" ? `, ${goalWords(spec.goal)}` : "";
   const { method, ...parameters } = spec.attack;
   const strength = spec.budget ? budgetWords(spec.budget) : Object.values(parameters).join(", ");
   return `${[methodTitle(method), strength].filter(Boolean).join(", ")}${goal}`;
@@ -36,6 +36,18 @@ export function inShort(spec) {
 function budgetWords({ norm, epsilon: { value, unit } }) {
   const epsilon = { pixel255: `${value} of 255`, unit01: `${value} of 1` }[unit] ?? `${value} ${unit}`;
   return `${epsilon}, ${{ linf: "L∞", l2: "L2" }[norm] ?? norm}`;
+}
+
+/**
+ * A goal in words: `erase`, or `shift by 20, 0 px`.
+ * @param {string | Object<string, object>} goal as a request has it
+ * @returns {string}
+ */
+export function goalWords(goal) {
+  if (typeof goal === "string") return goal;
+  const [[name, { dx_px: dx, dy_px: dy, percent, prompt }]] = Object.entries(goal);
+  if (name === "shift") return `shift by ${dx ?? 0}, ${dy ?? 0} px`;
+  return percent === undefined ? `${name} to “${prompt}”` : `${name} by ${percent} %`;
 }
 
 /**

@@ -152,6 +152,10 @@ impl Attack for Boundary {
         Seeks::Nearest
     }
 
+    fn points(&self) -> u64 {
+        self.queries as u64
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let ball = problem.ball();
         let coarse = Coarse::new(ball.clean(), self.grid)?;

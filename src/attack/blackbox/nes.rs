@@ -46,17 +46,14 @@ pub(super) fn check_reach(name: &'static str, reach: Epsilon) -> Result<(), Atta
     Err(refused(name, value, "a probe has to go somewhere: use more than 0"))
 }
 
-impl Nes {
-    /// How often the model is asked.
-    pub fn points(&self) -> u64 {
-        Probes::points(self.queries) as u64
-    }
-}
-
 impl Attack for Nes {
     fn check(&self) -> Result<(), AttackError> {
         Probes::check(self.queries, self.samples, self.grid)?;
         check_reach("sigma", self.sigma)
+    }
+
+    fn points(&self) -> u64 {
+        Probes::points(self.queries) as u64
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -64,6 +64,10 @@ impl Attack for Noise {
         at_least_one("queries", self.queries, "draw at least once")
     }
 
+    fn points(&self) -> u64 {
+        self.queries as u64
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let mut last = log.resume().map(|state| Visited::from_state(state, problem)).transpose()?;
         while log.step() < self.queries {

@@ -37,17 +37,14 @@ impl Default for Spsa {
     }
 }
 
-impl Spsa {
-    /// How often the model is asked.
-    pub fn points(&self) -> u64 {
-        Probes::points(self.queries) as u64
-    }
-}
-
 impl Attack for Spsa {
     fn check(&self) -> Result<(), AttackError> {
         Probes::check(self.queries, self.samples, self.grid)?;
         check_reach("delta", self.delta)
+    }
+
+    fn points(&self) -> u64 {
+        Probes::points(self.queries) as u64
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -35,6 +35,10 @@ impl Attack for Square {
         &[Norm::Linf]
     }
 
+    fn points(&self) -> u64 {
+        self.queries as u64
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let sight =
             Sight { ask: |log, x, oracle| log.score(x, oracle), accepts: |proposed, current| proposed > current };

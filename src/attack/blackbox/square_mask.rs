@@ -36,6 +36,10 @@ impl Attack for SquareMask {
         &[Norm::Linf]
     }
 
+    fn points(&self) -> u64 {
+        self.queries as u64
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let sight =
             Sight { ask: |log, x, oracle| log.decide(x, oracle), accepts: |proposed, current| proposed >= current };

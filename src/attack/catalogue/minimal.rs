@@ -2,7 +2,7 @@
 
 use super::{Entry, Paper, ThreatModel};
 use crate::attack::schema::Parameters;
-use crate::attack::{Attack, Cw, Dag, SmallestEpsilon};
+use crate::attack::{AlmaProx, Attack, Cw, Dag, SmallestEpsilon};
 
 /// The methods, the quickest first.
 pub(super) fn entries() -> Vec<Entry> {
@@ -36,6 +36,17 @@ pub(super) fn entries() -> Vec<Entry> {
             threat_model: ThreatModel::WhiteBox,
             norms: Cw::default().norms(),
             steps_cost: "rounds * steps + 1",
+        },
+        Entry {
+            parameters: Parameters::of::<AlmaProx>("alma_prox"),
+            title: "ALMA prox: the smallest perturbation under a constraint for each pixel",
+            paper: Paper {
+                title: "Rony, Pesquet, Ben Ayed: Proximal Splitting Adversarial Attacks for Semantic Segmentation (2023)",
+                arxiv: "2206.07179",
+            },
+            threat_model: ThreatModel::WhiteBox,
+            norms: AlmaProx::default().norms(),
+            steps_cost: "steps + 1",
         },
     ]
 }

@@ -1,8 +1,8 @@
-//! Methods without a budget: what happens to pictures by nature, what noise can prove, and edits of the prompt.
+//! Methods without a budget: what happens to pictures by nature, what noise can prove, other texts, and patches.
 
 use super::{Entry, Paper, ThreatModel};
 use crate::attack::schema::Parameters;
-use crate::attack::{Attack, Corruption, Prompt, SegCertify};
+use crate::attack::{Attack, Corruption, HotFlip, Patch, Prompt, PromptEmbedding, SegCertify};
 
 /// The methods, the quicker first.
 pub(super) fn entries() -> Vec<Entry> {
@@ -40,6 +40,36 @@ pub(super) fn entries() -> Vec<Entry> {
             threat_model: ThreatModel::Prompt,
             norms: Prompt::default().norms(),
             steps_cost: "edits of the prompt, and for each further round those of beam texts",
+        },
+        Entry {
+            parameters: Parameters::of::<Patch>("patch"),
+            title: "Patch: some pixels, chosen freely, scored by all the others",
+            paper: Paper { title: "Brown et al.: Adversarial Patch (2017)", arxiv: "1712.09665" },
+            threat_model: ThreatModel::WhiteBox,
+            norms: Patch::default().norms(),
+            steps_cost: "steps + 2; each step asks for samples gradients",
+        },
+        Entry {
+            parameters: Parameters::of::<HotFlip>("hot_flip"),
+            title: "HotFlip: tokens of the prompt replaced by gradient; the worst text that can be typed",
+            paper: Paper {
+                title: "Ebrahimi et al.: HotFlip: White-Box Adversarial Examples for Text Classification (2018)",
+                arxiv: "1712.06751",
+            },
+            threat_model: ThreatModel::Prompt,
+            norms: HotFlip::default().norms(),
+            steps_cost: "at most candidates * (1 + (flips - 1) * beam)",
+        },
+        Entry {
+            parameters: Parameters::of::<PromptEmbedding>("prompt_embedding"),
+            title: "Prompt embedding: PGD on what the text encoder makes of the prompt; a bound on texts near it",
+            paper: Paper {
+                title: "Miyato, Dai, Goodfellow: Adversarial Training Methods for Semi-Supervised Text Classification (2017)",
+                arxiv: "1605.07725",
+            },
+            threat_model: ThreatModel::Prompt,
+            norms: PromptEmbedding::default().norms(),
+            steps_cost: "steps + 1",
         },
     ]
 }

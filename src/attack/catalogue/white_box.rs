@@ -2,7 +2,7 @@
 
 use super::{Entry, Paper, ThreatModel};
 use crate::attack::schema::Parameters;
-use crate::attack::{Apgd, Bim, Dct, DiFgsm, Fgsm, MiFgsm, NiFgsm, Norm, Padam, Pgd, Strongest, TiFgsm};
+use crate::attack::{Apgd, Bim, Dct, DiFgsm, Fgsm, Joint, MiFgsm, NiFgsm, Norm, Padam, Pgd, Strongest, TiFgsm};
 
 /// A method that works in both norms.
 fn entry(parameters: Parameters, title: &'static str, paper: Paper, steps_cost: &'static str) -> Entry {
@@ -112,6 +112,15 @@ pub(super) fn entries() -> Vec<Entry> {
                 arxiv: "2306.12941",
             },
             "at most starts * (steps + 1) for each member (fgsm: 2, bim, mi_fgsm and padam once), 2 more with radius_reduction",
+        ),
+        entry(
+            Parameters::of::<Joint>("joint"),
+            "Joint: PGD on the image and the worst edit of the prompt in turns",
+            Paper {
+                title: "Zhang, Yi, Sang: Towards Adversarial Attack on Vision-Language Pre-training Models (2022)",
+                arxiv: "2206.09391",
+            },
+            "steps + 1, and for each round at most edits of the prompt + steps + 2",
         ),
     ]
 }

@@ -54,6 +54,8 @@ pub(super) struct Point {
     /// The point `[3, h, w]`, or the bytes of the file.
     pub x: Tensor,
     pub logits: Tensor,
+    /// What stood in the place of the prompt's embedding, if anything did.
+    pub embedding: Option<Tensor>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -115,8 +117,10 @@ impl Checkpoint {
         let header = Header { fingerprint: fingerprint.into(), numbers: Cow::Borrowed(&self.numbers), kept };
         let header = serde_json::to_string(&header).map_err(damaged)?;
         let points = self.kept.named().into_iter().filter_map(|(name, point)| Some((name, point?)));
-        let points = points
-            .flat_map(|(name, point)| [(format!("{name}.x"), &point.x), (format!("{name}.logits"), &point.logits)]);
+        let points = points.flat_map(|(name, point)| {
+            let embedding = point.embedding.as_ref().map(|embedding| (format!("{name}.embedding"), embedding));
+            [(format!("{name}.x"), &point.x), (format!("{name}.logits"), &point.logits)].into_iter().chain(embedding)
+        });
         let state = self.state.iter().enumerate().map(|(i, t)| (format!("state.{i}"), t));
         let tensors = points.chain(state).map(|(name, t)| Ok((name, t.to_device(&Device::Cpu)?.contiguous()?)));
         let tensors = tensors.collect::<Result<Vec<_>, CheckpointError>>()?;
@@ -142,6 +146,7 @@ impl Checkpoint {
                 score,
                 x: get(format!("{name}.x"))?,
                 logits: get(format!("{name}.logits"))?,
+                embedding: tensors.get(&format!("{name}.embedding")).cloned(),
             })
         })?;
         let state = (0..tensors.len()).map_while(|i| tensors.get(&format!("state.{i}")).cloned()).collect();
@@ -177,9 +182,10 @@ mod tests {
             queries: Queries { loss: 1, gradient: 1, logits: 0 },
             remarks: vec!["the model refuses a prompt".into()],
         };
-        let point = |loss| Point { score: Score { at, loss }, x: tensor(12), logits: tensor(4) };
+        let point = |loss| Point { score: Score { at, loss }, x: tensor(12), logits: tensor(4), embedding: None };
         let file = Point { x: Tensor::new(&[1u8, 255], &Device::Cpu).unwrap(), ..point(0.3) };
-        let kept = Kept { best: Some(point(0.1)), round: None, file: Some(file) };
+        let best = Point { embedding: Some(tensor(5)), ..point(0.1) };
+        let kept = Kept { best: Some(best), round: None, file: Some(file) };
         Checkpoint { numbers, kept, state: vec![tensor(12), tensor(3)] }
     }
 
@@ -194,7 +200,8 @@ mod tests {
         let (best, file) = (after.kept.best.unwrap(), after.kept.file.unwrap());
         assert_eq!((best.score.loss, best.logits.to_vec1::<f32>().unwrap()), (0.1, vec![0., 1., 2., 3.]));
         assert_eq!((file.score.loss, file.x.to_vec1::<u8>().unwrap()), (0.3, vec![1, 255]));
-        assert!(after.kept.round.is_none());
+        assert!(after.kept.round.is_none() && file.embedding.is_none());
+        assert_eq!(best.embedding.unwrap().elem_count(), 5);
     }
 
     #[test]

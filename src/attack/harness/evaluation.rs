@@ -23,8 +23,19 @@ pub struct Evaluation {
     pub logits: Tensor,
 }
 
+/// What answers are compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Judges<'a> {
+    /// What the model should have answered.
+    pub reference: &'a Mask,
+    /// The mask to leave or to reach.
+    pub aim: &'a Aim,
+    /// Pixels that do not count.
+    pub ignored: Option<&'a Mask>,
+}
+
 impl Evaluation {
-    /// Scores an answer of the oracle at the size of `reference`, to which `upsampling` leads.
+    /// Scores an answer of the oracle at the size of the reference, to which `upsampling` leads.
     ///
     /// # Errors
     /// [`AttackError::Loss`] for a loss that is not finite.
@@ -32,14 +43,21 @@ impl Evaluation {
         loss: f32,
         logits: &Tensor,
         upsampling: &Resize,
-        (reference, aim): (&Mask, &Aim),
+        Judges { reference, aim, ignored }: Judges,
     ) -> Result<Self, AttackError> {
         if !loss.is_finite() {
             return Err(AttackError::Loss(loss));
         }
         let mask = upsampled_mask(upsampling, logits)?;
-        let target_dsc = if aim.towards { Some(dsc(&mask, &aim.mask)?) } else { None };
-        Ok(Self { loss, dsc: dsc(&mask, reference)?, target_dsc, mask, logits: logits.clone() })
+        let dsc = |other: &Mask| -> Result<f64, MetricError> {
+            Ok(match ignored {
+                None => Confusion::between(&mask, other)?.dsc(),
+                Some(ignored) => Confusion::outside(ignored, (&mask, other))?.dsc(),
+            })
+        };
+        let target_dsc = if aim.towards { Some(dsc(&aim.mask)?) } else { None };
+        let dsc = dsc(reference)?;
+        Ok(Self { loss, dsc, target_dsc, mask, logits: logits.clone() })
     }
 
     /// What an attacker knows who sees the mask only: the mask in the place of the logits, its Dice loss in that of the
@@ -76,8 +94,4 @@ impl Evaluation {
     fn harm(&self) -> f64 {
         self.target_dsc.unwrap_or(-self.dsc)
     }
-}
-
-fn dsc(mask: &Mask, reference: &Mask) -> Result<f64, MetricError> {
-    Ok(Confusion::between(mask, reference)?.dsc())
 }

@@ -69,6 +69,8 @@ pub struct Outcome {
     pub success: Success,
     /// What the criterion needed, of an attack that seeks the smallest perturbation.
     pub smallest: Option<Smallest>,
+    /// What the model says about `file` under the problem's prompt, if image and text were both changed.
+    pub under_original: Option<Evaluation>,
     /// What is certain, of a method that certifies.
     pub certificate: Option<Certificate>,
 }
@@ -125,6 +127,8 @@ pub fn run(
         Seeks::Strongest => None,
         Seeks::Nearest => Some(Smallest::new((problem, &preference), (&best, &file), &records)?),
     };
+    let both_changed = file.text.is_some() && file.image != setup.image;
+    let under_original = if both_changed { Some(problem.evaluate(&file.image, oracle)?) } else { None };
     let mut outcome = Outcome {
         success: problem.criterion().judge(&clean, &file.evaluation),
         clean,
@@ -138,6 +142,7 @@ pub fn run(
         queries: queries.get(),
         notes: attack.notes(problem),
         smallest,
+        under_original,
         certificate,
     };
     outcome.notes.extend(notes::on(problem, &outcome)?);
@@ -167,11 +172,12 @@ impl Outcome {
         self.records.iter().find(|record| (record.restart, record.step) == (at.restart, at.step))
     }
 
-    /// How the mask depends on the prompt, if prompts were tried.
+    /// How the mask depends on the prompt, if edited prompts were tried on the unchanged image.
     pub fn prompt_sensitivity(&self) -> Option<PromptSensitivity> {
-        let tried = self.records.iter().filter_map(|record| {
+        let unchanged = self.records.iter().filter(|record| record.budget_used.is_none());
+        let tried = unchanged.filter_map(|record| {
             let TriedPrompt { family, text, consistency } = record.prompt.as_ref()?;
-            Some(Tried { family: *family, text, dsc: record.dsc, consistency: *consistency })
+            Some(Tried { family: (*family)?, text, dsc: record.dsc, consistency: *consistency })
         });
         PromptSensitivity::new(&tried.collect::<Vec<_>>())
     }

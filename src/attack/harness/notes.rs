@@ -3,6 +3,7 @@
 use super::{Outcome, Problem, StepRecord};
 use crate::attack::AttackError;
 use crate::attack::protocol::Clamp;
+use crate::oracle::Text;
 
 /// From this share of exact zeros on, a gradient is called masked.
 const MASKED: f64 = 0.5;
@@ -35,10 +36,10 @@ pub fn on(problem: &Problem, outcome: &Outcome) -> Result<Vec<String>, AttackErr
         ));
     }
     if !outcome.file.evaluation.beats(&outcome.clean, problem)? {
-        let by_prompt = outcome.chosen().is_some_and(|chosen| chosen.prompt.is_some());
-        notes.push(match by_prompt {
-            true => "no edited prompt is stronger than the original one".into(),
-            false => "the saved image is no stronger than the clean one".into(),
+        notes.push(match &outcome.file.text {
+            Some(Text::Prompt(_)) => "no edited prompt is stronger than the original one".into(),
+            Some(Text::Embedding(_)) => "no embedding within the radius is stronger than the prompt's own".into(),
+            None => "the saved image is no stronger than the clean one".into(),
         });
     }
     if let Some(sensitivity) = outcome.prompt_sensitivity() {

@@ -35,6 +35,11 @@ impl Preference {
         self.criterion.judge(&self.clean, evaluation).met
     }
 
+    /// The model's answer to the clean image under the problem's prompt.
+    pub fn clean(&self) -> &Evaluation {
+        &self.clean
+    }
+
     /// What is looked for.
     pub fn seeks(&self) -> Seeks {
         self.seeks
@@ -76,7 +81,7 @@ mod tests {
         let mask = Mask::from_fn(1, 1, |_, _| true);
         let logits = Tensor::zeros((1, 1), DType::F32, &Device::Cpu).unwrap();
         let evaluation = Evaluation { loss: 0., dsc, target_dsc: None, mask, logits };
-        Visited { at: At { restart: 0, step: 0 }, x, prompt: None, evaluation }
+        Visited { at: At { restart: 0, step: 0 }, x, text: None, evaluation }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::budget::{Budget, Epsilon, Norm, Unit};
-use super::evaluation::Evaluation;
+use super::evaluation::{Evaluation, Judges};
 use super::projection::Ball;
 use super::quantise::Lattice;
 use super::random::RandomSource;
@@ -13,9 +13,10 @@ use super::success::Criterion;
 use crate::attack::protocol::{Choices, Clamp, Protocol, Resolution, SaveAs, Space};
 use crate::attack::{Aim, AttackError, Goal, UniversalPerturbation};
 use crate::imaging::{Container, Image, Mask};
-use crate::loss::Loss;
+use crate::loss::{Counted, Loss};
+use crate::metric::{Confusion, DEFAULT_NSD_TOLERANCE_PX, MaskScores, MetricError};
 use crate::model::{Preprocess, Resize};
-use crate::oracle::Oracle;
+use crate::oracle::{Measure, Oracle, Text, text};
 
 /// A request, before it is checked. All images and masks have one size.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Setup {
     pub perturbation: Option<Arc<UniversalPerturbation>>,
     /// The pixels that may change; all unless set.
     pub region: Option<Mask>,
+    /// Pixels that count neither in the loss nor in any score, such as those under a patch; none unless set.
+    pub ignored: Option<Mask>,
     /// The seed of all random numbers; 0 unless set.
     pub seed: u64,
     /// The protocol's choices; [`Protocol::Default`] unless set.
@@ -59,6 +62,7 @@ impl Setup {
             criterion: None,
             perturbation: None,
             region: None,
+            ignored: None,
             seed: 0,
             choices: Protocol::Default.choices(),
             original: Container::Png,
@@ -67,7 +71,11 @@ impl Setup {
 
     fn check_sizes(&self) -> Result<(), AttackError> {
         let (width, height) = (self.image.width(), self.image.height());
-        let masks = [("reference mask", Some(&self.reference)), ("allowed region", self.region.as_ref())];
+        let masks = [
+            ("reference mask", Some(&self.reference)),
+            ("allowed region", self.region.as_ref()),
+            ("mask of ignored pixels", self.ignored.as_ref()),
+        ];
         for (what, mask) in masks.into_iter().filter_map(|(what, mask)| Some((what, mask?))) {
             if (mask.width(), mask.height()) != (width, height) {
                 let found = (mask.width(), mask.height());
@@ -92,6 +100,8 @@ pub struct Problem {
     random: RandomSource,
     /// The aim's mask at the network's output size.
     target: Tensor,
+    /// The pixels of the network's output that count, if not all do.
+    counted: Option<Counted>,
     /// From the network's output to the size of the scores.
     upsampling: Resize,
 }
@@ -114,8 +124,13 @@ impl Problem {
                 rule: "allow at least one pixel, or leave it out to allow all",
             });
         }
-        let aim = setup.goal.aim(&setup.reference, setup.region.as_ref())?;
-        let criterion = setup.criterion.unwrap_or(Criterion::default_for(aim.towards));
+        // Where the region does not count, a structure that fills it would be none.
+        let region = setup.region.as_ref().filter(|_| setup.ignored.is_none());
+        let aim = setup.goal.aim(&setup.reference, region)?;
+        let criterion = match setup.criterion {
+            Some(criterion) => criterion,
+            None => setup.goal.criterion(&aim, &setup.reference)?,
+        };
         criterion.check(aim.towards)?;
         let clean = to_space(&setup, &setup.image, device)?;
         let (norm, radius) = match setup.budget {
@@ -132,7 +147,14 @@ impl Problem {
         let network = (setup.preprocess.height, setup.preprocess.width);
         let upsampling = Resize::new(network, size(&setup.reference), &Device::Cpu)?;
         let target = aim.mask.resize(network.1, network.0).to_tensor(device)?;
-        Ok(Self { setup, aim, criterion, ball, random, target, upsampling })
+        let counted = match &setup.ignored {
+            None => None,
+            Some(ignored) => Some(
+                Counted::outside(&ignored.resize(network.1, network.0), device)?
+                    .ok_or_else(|| nothing_left(ignored.area()))?,
+            ),
+        };
+        Ok(Self { setup, aim, criterion, ball, random, target, counted, upsampling })
     }
 
     /// The request.
@@ -253,17 +275,17 @@ impl Problem {
         self.score(loss, &logits)
     }
 
-    /// As [`Self::evaluate`], under another prompt.
+    /// As [`Self::evaluate`], under another text if there is one.
     ///
     /// # Errors
     /// As [`Self::evaluate`].
     pub fn evaluate_under(
         &self,
-        prompt: &str,
+        text: Option<&Text>,
         image: &Image,
         oracle: &mut dyn Oracle,
     ) -> Result<Evaluation, AttackError> {
-        let (loss, logits) = oracle.loss_under(prompt, &self.to_point(image)?)?;
+        let (loss, logits) = text::loss(oracle, text, &self.to_point(image)?, &Measure::default())?;
         self.score(loss, &logits)
     }
 
@@ -290,6 +312,20 @@ impl Problem {
         Ok(mask.resize(width, height).to_tensor(self.target.device())?)
     }
 
+    /// The pixels of the network's output that count, if not all do.
+    pub fn counted(&self) -> Option<&Counted> {
+        self.counted.as_ref()
+    }
+
+    /// The pixels of the network's output outside of a mask of the image's size; `None` if there are none.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn counted_outside(&self, ignored: &Mask) -> Result<Option<Counted>, AttackError> {
+        let (height, width) = self.target.dims2()?;
+        Ok(Counted::outside(&ignored.resize(width, height), self.target.device())?)
+    }
+
     /// The plain cross-entropy of logits `[h, w]` against the aim's mask, negated if that is to be reached: high is
     /// good for the attacker. Unlike an objective it compares points of different losses and steps.
     ///
@@ -297,10 +333,16 @@ impl Problem {
     /// A tensor of another rank.
     pub fn tracked(&self, logits: &Tensor) -> Result<f32, AttackError> {
         let (height, width) = logits.dims2()?;
-        let value = if (height, width) == self.target.dims2()? {
-            Loss::Bce.value(logits, &self.target)?
+        let target = if (height, width) == self.target.dims2()? {
+            self.target.clone()
         } else {
-            Loss::Bce.value(logits, &self.aim.mask.resize(width, height).to_tensor(logits.device())?)?
+            self.aim.mask.resize(width, height).to_tensor(logits.device())?
+        };
+        let value = match &self.setup.ignored {
+            None => Loss::Bce.value(logits, &target)?,
+            Some(ignored) => Counted::outside(&ignored.resize(width, height), logits.device())?
+                .ok_or_else(|| nothing_left(ignored.area()))?
+                .value(Loss::Bce.into(), logits, &target)?,
         };
         let value = value.to_scalar::<f32>()?;
         Ok(if self.aim.towards { -value } else { value })
@@ -314,18 +356,50 @@ impl Problem {
         self.score(0., logits)?.by_mask()
     }
 
+    /// Pixel counts of a mask against another, where pixels count.
+    ///
+    /// # Errors
+    /// Masks of another size than the image.
+    pub fn confusion(&self, prediction: &Mask, reference: &Mask) -> Result<Confusion, MetricError> {
+        match &self.setup.ignored {
+            None => Confusion::between(prediction, reference),
+            Some(ignored) => Confusion::outside(ignored, (prediction, reference)),
+        }
+    }
+
+    /// Every score of a mask against another, where pixels count.
+    ///
+    /// # Errors
+    /// Masks of another size than the image.
+    pub fn mask_scores(&self, prediction: &Mask, reference: &Mask) -> Result<MaskScores, MetricError> {
+        let tolerance = DEFAULT_NSD_TOLERANCE_PX;
+        match &self.setup.ignored {
+            None => MaskScores::between(prediction, reference, tolerance),
+            Some(ignored) => MaskScores::outside(ignored, (prediction, reference), tolerance),
+        }
+    }
+
     /// Scores an answer of the oracle.
     ///
     /// # Errors
     /// A loss that is not finite.
     pub fn score(&self, loss: f32, logits: &Tensor) -> Result<Evaluation, AttackError> {
-        let judges = (&self.setup.reference, &self.aim);
+        let Setup { reference, ignored, .. } = &self.setup;
+        let judges = Judges { reference, aim: &self.aim, ignored: ignored.as_ref() };
         let from = logits.dims2()?;
         if from == self.upsampling.from() {
             return Evaluation::new(loss, logits, &self.upsampling, judges);
         }
         let upsampling = Resize::new(from, size(&self.setup.reference), &Device::Cpu)?;
         Evaluation::new(loss, logits, &upsampling, judges)
+    }
+}
+
+fn nothing_left(pixels: usize) -> AttackError {
+    AttackError::Parameter {
+        name: "placement",
+        value: format!("{pixels} pixels"),
+        rule: "at the network's size nothing would be left to score: make the patch smaller",
     }
 }
 

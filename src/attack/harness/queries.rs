@@ -1,19 +1,21 @@
 //! How often an attack asked the model.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::oracle::{Answer, Measure, Oracle, OracleError};
+use crate::model::Vocabulary;
+use crate::oracle::{Answer, Measure, Oracle, OracleError, Text, TextAnswer};
 
 /// How often the model was asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Queries {
     /// For the loss.
     pub loss: usize,
-    /// For the loss and its gradient.
+    /// For the loss and its gradient, to the image or to the text.
     pub gradient: usize,
     /// For logits alone.
     pub logits: usize,
@@ -60,9 +62,29 @@ impl Oracle for Counting<'_> {
         Ok(answer)
     }
 
-    fn loss_under(&mut self, prompt: &str, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
-        let answer = self.inner.loss_under(prompt, x)?;
+    fn loss_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        let answer = self.inner.loss_under(text, x, measure)?;
         self.count(Queries { loss: 1, ..Queries::default() });
         Ok(answer)
+    }
+
+    fn gradient_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
+        let answer = self.inner.gradient_under(text, x, measure)?;
+        self.count(Queries { gradient: 1, ..Queries::default() });
+        Ok(answer)
+    }
+
+    fn text_gradient(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<TextAnswer, OracleError> {
+        let answer = self.inner.text_gradient(text, x, measure)?;
+        self.count(Queries { gradient: 1, ..Queries::default() });
+        Ok(answer)
+    }
+
+    fn embedding(&mut self, prompt: &str) -> Result<Tensor, OracleError> {
+        self.inner.embedding(prompt)
+    }
+
+    fn vocabulary(&self) -> Result<Arc<Vocabulary>, OracleError> {
+        self.inner.vocabulary()
     }
 }

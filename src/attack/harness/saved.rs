@@ -9,7 +9,7 @@ use super::tracker::{At, Visited};
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
 use crate::imaging::{Container, Image, Limits, decode, encode};
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, Text};
 
 /// By how much a perturbation is enlarged, one after the other, until its file does what it did before rounding.
 const ENLARGED: [f64; 6] = [1.1, 1.25, 1.5, 2., 3., 4.];
@@ -25,22 +25,19 @@ pub struct Saved {
     pub container: Container,
     /// What is read back from the file.
     pub image: Image,
-    /// The prompt it counts under, if not the problem's.
-    pub prompt: Option<String>,
+    /// The text it counts under, if not the problem's prompt.
+    pub text: Option<Text>,
     /// What the model says about `image`.
     pub evaluation: Evaluation,
 }
 
 impl Saved {
     fn new(visited: &Visited, problem: &Problem, oracle: &mut dyn Oracle) -> Result<Self, AttackError> {
-        let container = container(problem, visited.prompt.as_deref());
+        let text = visited.text.clone();
+        let container = container(problem, text.as_ref());
         let (bytes, image) = round_trip(&problem.to_image(&visited.x)?, container)?;
-        let prompt = visited.prompt.clone();
-        let evaluation = match &prompt {
-            Some(prompt) => problem.evaluate_under(prompt, &image, oracle)?,
-            None => problem.evaluate(&image, oracle)?,
-        };
-        Ok(Self { at: visited.at, bytes, container, image, prompt, evaluation })
+        let evaluation = problem.evaluate_under(text.as_ref(), &image, oracle)?;
+        Ok(Self { at: visited.at, bytes, container, image, text, evaluation })
     }
 
     /// What another oracle says about the file.
@@ -48,10 +45,7 @@ impl Saved {
     /// # Errors
     /// Those of the oracle.
     pub fn evaluated_again(&self, problem: &Problem, oracle: &mut dyn Oracle) -> Result<Evaluation, AttackError> {
-        match &self.prompt {
-            Some(prompt) => problem.evaluate_under(prompt, &self.image, oracle),
-            None => problem.evaluate(&self.image, oracle),
-        }
+        problem.evaluate_under(self.text.as_ref(), &self.image, oracle)
     }
 
     /// The file of `bytes` about which the model gave this answer before.
@@ -59,13 +53,13 @@ impl Saved {
     /// # Errors
     /// Bytes that are no image.
     pub(super) fn again(
-        (at, prompt, bytes): (At, Option<String>, Vec<u8>),
+        (at, text, bytes): (At, Option<Text>, Vec<u8>),
         (loss, logits): (f32, &Tensor),
         problem: &Problem,
     ) -> Result<Self, AttackError> {
         let image = read(&bytes)?;
-        let container = container(problem, prompt.as_deref());
-        Ok(Self { at, bytes, container, image, prompt, evaluation: problem.score(loss, logits)? })
+        let container = container(problem, text.as_ref());
+        Ok(Self { at, bytes, container, image, text, evaluation: problem.score(loss, logits)? })
     }
 
     /// The file of a restart: [`Self::better_of`] its best point and its last, or [`Self::nearest`].
@@ -128,9 +122,10 @@ impl Saved {
     }
 }
 
-/// Where the prompt is attacked the image stays as it is.
-fn container(problem: &Problem, prompt: Option<&str>) -> Container {
-    if prompt.is_some() { Container::Png } else { problem.container() }
+/// Where the text alone is attacked the image stays as it is.
+fn container(problem: &Problem, text: Option<&Text>) -> Container {
+    let stays = text.is_some() && problem.setup().budget.is_none();
+    if stays { Container::Png } else { problem.container() }
 }
 
 /// The file of an image, and what is read back from it.

@@ -6,6 +6,8 @@ mod defended;
 mod frequency;
 mod guard;
 mod minimal;
+mod patch;
+mod texts;
 pub(crate) mod toy;
 mod unbounded;
 mod universal;
@@ -18,8 +20,8 @@ use super::{Outcome, run};
 use crate::attack::Checkpoint;
 use crate::attack::protocol::SaveAs;
 use crate::attack::{
-    AttackError, AttackSpec, Budget, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup, StepRecord,
-    Unit, Watcher,
+    Attack, AttackError, AttackSpec, Budget, Criterion, Epsilon, Fgsm, Goal, Norm, Pgd, Problem, Protocol, Setup,
+    StepRecord, Unit, Watcher,
 };
 use crate::imaging::{Container, Limits, Mask, decode};
 use crate::metric::PerturbationScores;
@@ -252,6 +254,21 @@ fn goals_move_the_area_their_way() {
     let outcome = attack(&pgd(), request(Goal::Target(target))).unwrap();
     assert!(outcome.file.evaluation.target_dsc.unwrap() > outcome.clean.target_dsc.unwrap() + 0.1);
     assert!(matches!(outcome.success.criterion, Criterion::DscToTargetAtLeast(_)));
+}
+
+#[test]
+fn goals_made_of_the_reference_come_nearer_to_their_target() {
+    for goal in ["shift=4,1", "grow=40", "shrink=40"] {
+        let goal = Goal::new(goal.parse().unwrap(), None).unwrap();
+        let request = Setup { goal: goal.clone(), ..setup(16, 12, budget(Norm::Linf, 20., Unit::Pixel255)) };
+        let outcome = attack(&pgd(), request.clone()).unwrap();
+        let [before, after] = [&outcome.clean, &outcome.file.evaluation].map(|found| found.target_dsc.unwrap());
+        assert!(after > before + 0.02, "{goal:?}: {before} to {after}");
+        let Criterion::DscToTargetAtLeast(wanted) = outcome.success.criterion else { panic!("{goal:?} has a target") };
+        assert!((wanted - f64::midpoint(before, 1.)).abs() < 1e-9 && !outcome.success.met_by_clean_image);
+        let nothing = Setup { reference: Mask::from_fn(16, 12, |_, _| false), ..request };
+        assert!(attack(&pgd(), nothing).unwrap_err().to_string().contains("is empty"));
+    }
 }
 
 #[test]

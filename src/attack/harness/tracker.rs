@@ -4,6 +4,7 @@ mod ask;
 mod finish;
 mod label;
 mod role;
+mod under;
 
 use std::cell::Cell;
 
@@ -21,10 +22,11 @@ use super::saved::Saved;
 use crate::attack::AttackError;
 use crate::attack::protocol::Iterate;
 use crate::certify::Certificate;
-use crate::oracle::{Answer, OracleError};
+use crate::oracle::{Answer, OracleError, Text};
 use label::Label;
 pub use label::TriedPrompt;
 pub use role::Role;
+use under::{Under, embedding, text_at};
 
 /// One visited point, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -72,8 +74,8 @@ pub struct Visited {
     pub at: At,
     /// The point `[3, h, w]`; in the attack's space until it becomes part of an outcome.
     pub x: Tensor,
-    /// The prompt it was visited under, if not the problem's.
-    pub prompt: Option<String>,
+    /// The text it was visited under, if not the problem's prompt.
+    pub text: Option<Text>,
     /// What the model said.
     pub evaluation: Evaluation,
 }
@@ -132,6 +134,8 @@ pub struct Tracker<'a> {
     file: Option<Saved>,
     /// Whether the last point meets the criterion of success.
     met: bool,
+    /// The text under which the next points are visited, if not the problem's prompt.
+    under: Option<Under>,
     /// What the method can go on from at `now`.
     state: Vec<Tensor>,
     /// How often the model had been asked when `state` was noted.
@@ -168,6 +172,7 @@ impl<'a> Tracker<'a> {
             round: None,
             file: None,
             met: false,
+            under: None,
             state: vec![],
             asked: Queries::default(),
             resumed: None,
@@ -183,14 +188,14 @@ impl<'a> Tracker<'a> {
 
     fn go_on(&mut self, Checkpoint { numbers, kept, state }: Checkpoint) -> Result<(), AttackError> {
         let visited = |point: Option<Point>| -> Result<Option<Visited>, AttackError> {
-            let Some(Point { score: Score { at, loss }, x, logits }) = point else { return Ok(None) };
+            let Some(Point { score: Score { at, loss }, x, logits, embedding }) = point else { return Ok(None) };
             let evaluation = self.problem.score(loss, &logits)?;
-            Ok(Some(Visited { at, x, prompt: prompt_at(&numbers.records, at), evaluation }))
+            Ok(Some(Visited { at, x, text: text_at(&numbers.records, at, embedding), evaluation }))
         };
         (self.best, self.round) = (visited(kept.best)?, visited(kept.round)?);
-        if let Some(Point { score: Score { at, loss }, x, logits }) = kept.file {
-            let prompt = prompt_at(&numbers.records, at);
-            self.file = Some(Saved::again((at, prompt, x.to_vec1()?), (loss, &logits), self.problem)?);
+        if let Some(Point { score: Score { at, loss }, x, logits, embedding }) = kept.file {
+            let text = text_at(&numbers.records, at, embedding);
+            self.file = Some(Saved::again((at, text, x.to_vec1()?), (loss, &logits), self.problem)?);
         }
         // The best point of all is not kept twice if it is of this restart.
         let of_this = |best: &&Visited| best.at.restart == numbers.now.restart;
@@ -207,6 +212,7 @@ impl<'a> Tracker<'a> {
             self.now = At { restart, step: 0 };
             self.round = None;
         }
+        self.under = None;
         self.role = None;
         self.state.clear();
     }
@@ -250,6 +256,7 @@ impl<'a> Tracker<'a> {
             score: Score { at: visited.at, loss: visited.evaluation.loss },
             x: visited.x.clone(),
             logits: visited.evaluation.logits.clone(),
+            embedding: embedding(visited.text.as_ref()),
         };
         let (best, round) = (self.best.as_ref(), self.round.as_ref());
         let round = round.filter(|round| best.is_none_or(|best| best.at != round.at));
@@ -257,7 +264,8 @@ impl<'a> Tracker<'a> {
             // A few bytes on the CPU: there is no reason for which this could fail.
             let x = Tensor::from_slice(&file.bytes, file.bytes.len(), &Device::Cpu).ok()?;
             let score = Score { at: file.at, loss: file.evaluation.loss };
-            Some(Point { score, x, logits: file.evaluation.logits.clone() })
+            let embedding = embedding(file.text.as_ref());
+            Some(Point { score, x, logits: file.evaluation.logits.clone(), embedding })
         });
         let kept = Kept { best: best.map(point), round: round.map(point), file };
         let (records, remarks) = (self.records.clone(), self.remarks.clone());
@@ -288,6 +296,14 @@ impl<'a> Tracker<'a> {
         self.met
     }
 
+    /// Whether a point with this answer meets the criterion of success, before it is recorded.
+    ///
+    /// # Errors
+    /// A loss that is not finite.
+    pub fn would_meet(&self, loss: f32, logits: &Tensor) -> Result<bool, AttackError> {
+        Ok(self.preference.meets(&self.problem.score(loss, logits)?))
+    }
+
     /// Whether the best point of this restart meets the criterion of success; for an attack that seeks the nearest
     /// point, whether any does.
     pub fn has_met(&self) -> bool {
@@ -303,7 +319,8 @@ impl<'a> Tracker<'a> {
     }
 
     fn visited(&self, x: &Tensor, loss: f32, logits: &Tensor) -> Result<Visited, AttackError> {
-        Ok(Visited { at: self.now, x: x.clone(), prompt: None, evaluation: self.problem.score(loss, logits)? })
+        let text = self.under.as_ref().map(|under| under.text.clone());
+        Ok(Visited { at: self.now, x: x.clone(), text, evaluation: self.problem.score(loss, logits)? })
     }
 
     /// `best` unless `new` beats it.
@@ -338,6 +355,11 @@ impl<'a> Tracker<'a> {
         let Visited { at, x, evaluation, .. } = visited;
         let Measured { distance, zero_gradient_share } = measure(self.problem.ball(), x, label.gradient)?;
         let radius = self.problem.ball().radius();
+        let prompt = match (label.prompt, &self.under) {
+            (None, Some(under)) => under.tried(evaluation, self.clean())?,
+            (tried, _) => tried,
+        };
+        let family = prompt.as_ref().and_then(|prompt| Some(prompt.family?.name().to_owned()));
         let record = StepRecord {
             restart: at.restart,
             step: at.step,
@@ -346,8 +368,8 @@ impl<'a> Tracker<'a> {
             target_dsc: evaluation.target_dsc,
             budget_used: radius.is_finite().then(|| if radius > 0. { distance / radius } else { 0. }),
             zero_gradient_share,
-            tried: label.tried.or_else(|| self.role.as_ref().map(|role| role.name.clone())),
-            prompt: label.prompt,
+            tried: label.tried.or(family).or_else(|| self.role.as_ref().map(|role| role.name.clone())),
+            prompt,
         };
         self.met = self.preference.meets(evaluation);
         self.watcher.visited(&record);
@@ -362,10 +384,4 @@ impl<'a> Tracker<'a> {
         let Self { records, remarks, certificate, .. } = self;
         Some(Noted { records, best: self.best?, file: self.file?, remarks, certificate })
     }
-}
-
-/// The prompt that a point was visited under, if not the problem's: the records of a checkpoint hold it.
-fn prompt_at(records: &[StepRecord], at: At) -> Option<String> {
-    let record = records.iter().find(|record| (record.restart, record.step) == (at.restart, at.step))?;
-    record.prompt.as_ref().map(|prompt| prompt.text.clone())
 }

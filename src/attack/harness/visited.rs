@@ -27,6 +27,6 @@ impl Visited {
             return Err(candle_core::Error::msg("a visited point is kept with three numbers").into());
         };
         let at = At { restart: restart as usize, step: step as usize };
-        Ok(Self { at, x, prompt: None, evaluation: problem.score(loss as f32, &logits)? })
+        Ok(Self { at, x, text: None, evaluation: problem.score(loss as f32, &logits)? })
     }
 }

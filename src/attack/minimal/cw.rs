@@ -4,12 +4,13 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::margin::{Margins, weights};
 use crate::attack::harness::adam::Adam;
 use crate::attack::harness::projection::Ball;
 use crate::attack::steps::{at_least_one, refused};
 use crate::attack::{Attack, AttackError, Norm, Problem, Seeks, Tracker};
 use crate::loss::Loss;
-use crate::oracle::{Measure, Oracle};
+use crate::oracle::{Answer, Measure, Oracle};
 
 /// Keeps black and white within the range of `tanh`.
 const INSIDE: f64 = 1. - 1e-6;
@@ -20,8 +21,9 @@ const GROWTH: f64 = 10.;
 
 /// Minimises `||x' - x||^2 + c h(x')` with `x' = (tanh w + 1) / 2`, which stays in range by itself; `h` is the mean over
 /// the pixels of the margin of those that are still to be won. Several rounds look for the smallest weight `c` that
-/// succeeds: tenfold until one does, then between the largest that failed and the smallest that did not.
-/// Carlini and Wagner 2017, arXiv 1608.04644, section V-A, with confidence 0.
+/// succeeds: tenfold until one does, then between the largest that failed and the smallest that did not. With a
+/// `confidence` pixels count until they are won by so much: `h` is the mean of `max(m, -confidence)`.
+/// Carlini and Wagner 2017, arXiv 1608.04644, section V-A.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cw {
@@ -34,18 +36,15 @@ pub struct Cw {
     /// Adam's learning rate, in `w`.
     #[schema(exclusive_minimum = 0, maximum = 10)]
     pub learning_rate: f64,
+    /// By how much a pixel has to be won, in its logit: what is won clearly survives rounding, resizing, another model.
+    /// More than 0 asks for the loss of each point before its gradient.
+    #[schema(minimum = 0, maximum = 100)]
+    pub confidence: f64,
 }
 
 impl Default for Cw {
     fn default() -> Self {
-        Self { steps: 60, rounds: 8, learning_rate: 0.01 }
-    }
-}
-
-impl Cw {
-    /// How often the model is asked.
-    pub fn points(&self) -> u64 {
-        (self.steps as u64).saturating_mul(self.rounds as u64).saturating_add(1)
+        Self { steps: 60, rounds: 8, learning_rate: 0.01, confidence: 0. }
     }
 }
 
@@ -96,14 +95,40 @@ fn origin(ball: &Ball) -> candle_core::Result<Tensor> {
     ((inside.affine(1., 1.)? / inside.affine(-1., 1.)?)?.log()? * 0.5)?.detach().contiguous()
 }
 
+/// The margins of the pixels that are still to be won.
+fn by_margin() -> Measure {
+    Measure { loss: Some(Loss::MaskedMargin), ..Measure::default() }
+}
+
+impl Cw {
+    /// The margins of what is still to be won, and the gradient of minus the penalty. With a confidence, which the loss
+    /// does not know, it is that of the logits of all pixels that are not won by so much.
+    fn answer(&self, x: &Tensor, problem: &Problem, oracle: &mut dyn Oracle) -> Result<Answer, AttackError> {
+        if self.confidence == 0. {
+            return Ok(oracle.gradient_by(x, &by_margin())?);
+        }
+        let (loss, logits) = oracle.loss_by(x, &by_margin())?;
+        let margins = Margins::of(problem, &logits)?;
+        let pixels = margins.count() as f64;
+        let slope = |(left, slope): (&f64, &f64)| if *left > -self.confidence { -slope / pixels } else { 0. };
+        let slopes = margins.left.iter().zip(&margins.slope).map(slope);
+        let measure = Measure { weights: Some(weights(slopes, &logits)?), ..Measure::default() };
+        let Answer { gradient, .. } = oracle.gradient_by(x, &measure)?;
+        Ok(Answer { loss, gradient, logits })
+    }
+}
+
 impl Attack for Cw {
     fn check(&self) -> Result<(), AttackError> {
         at_least_one("steps", self.steps, "take at least one step")?;
         at_least_one("rounds", self.rounds, "1 tries one weight")?;
-        if self.learning_rate > 0. && self.learning_rate <= 10. {
+        if !(self.learning_rate > 0. && self.learning_rate <= 10.) {
+            return Err(refused("learning_rate", self.learning_rate, "use a number above 0 and not above 10"));
+        }
+        if (0. ..=100.).contains(&self.confidence) {
             return Ok(());
         }
-        Err(refused("learning_rate", self.learning_rate, "use a number above 0 and not above 10"))
+        Err(refused("confidence", self.confidence, "use 0 (a pixel is won or not) to 100"))
     }
 
     fn norms(&self) -> &'static [Norm] {
@@ -114,9 +139,13 @@ impl Attack for Cw {
         Seeks::Nearest
     }
 
+    fn points(&self) -> u64 {
+        (self.steps as u64).saturating_mul(self.rounds as u64).saturating_add(1)
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let ball = problem.ball();
-        let measure = Measure { loss: Some(Loss::MaskedMargin), ..Measure::default() };
+        let measure = by_margin();
         let first = origin(ball)?;
         let (mut w, mut adam, mut weight) = (first.clone(), Adam::new(self.learning_rate, &first)?, Weight::FIRST);
         if let Some([kept, mean, square, numbers]) = log.resume() {
@@ -128,7 +157,7 @@ impl Attack for Cw {
             log.keep([&w, &adam.means[0], &adam.means[1], &weight.to_tensor()?]);
             let tanh = w.tanh()?;
             let x = ball.project(&tanh.affine(0.5, 0.5)?)?;
-            let answer = oracle.gradient_by(&x, &measure)?;
+            let answer = self.answer(&x, problem, oracle)?;
             log.visit(&x, &answer)?;
             weight.met |= log.met();
             // The objective is minus the penalty: attacks raise it.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::attack::steps::{at_least_one, refused};
+use crate::attack::steps::{at_least_one, refused, walks};
 use crate::attack::{Attack, AttackError, Epsilon, Problem, Seeks, Tracker, Unit};
 use crate::loss::Loss;
 use crate::oracle::{Measure, Oracle};
@@ -40,6 +40,10 @@ impl Attack for Dag {
 
     fn seeks(&self) -> Seeks {
         Seeks::Nearest
+    }
+
+    fn points(&self) -> u64 {
+        walks(self.steps, 1)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

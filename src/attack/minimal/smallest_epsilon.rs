@@ -39,13 +39,6 @@ impl Default for SmallestEpsilon {
     }
 }
 
-impl SmallestEpsilon {
-    /// Most questions to the model.
-    pub fn points(&self) -> u64 {
-        (self.steps as u64).saturating_mul(self.rounds as u64).saturating_add(1)
-    }
-}
-
 /// Where the search over epsilon stands, in levels of 255.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Bisection {
@@ -135,6 +128,10 @@ impl Attack for SmallestEpsilon {
 
     fn seeks(&self) -> Seeks {
         Seeks::Nearest
+    }
+
+    fn points(&self) -> u64 {
+        (self.steps as u64).saturating_mul(self.rounds as u64).saturating_add(1)
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::attack::{Apgd, Attack, AttackError, Bim, Fgsm, MiFgsm, Padam, Pgd, steps};
 use crate::loss::Loss;
-use crate::oracle::{Answer, Measure, Oracle, OracleError};
+use crate::oracle::{Answer, Measure, Oracle, OracleError, Text};
 
 /// A member: a method as it is by itself but for the number of its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -74,16 +74,7 @@ impl Member {
 
     /// Points that it visits from one start.
     pub(super) fn points(&self, steps: usize) -> u64 {
-        match self.method {
-            MemberMethod::Fgsm => 2,
-            MemberMethod::Apgd => {
-                let apgd = Apgd { steps, radius_reduction: self.radius_reduction, ..Apgd::default() };
-                apgd.points_of_a_restart() as u64
-            }
-            MemberMethod::Bim | MemberMethod::MiFgsm | MemberMethod::Pgd | MemberMethod::Padam => {
-                (steps as u64).saturating_add(1)
-            }
-        }
+        self.attack(steps, 0).points()
     }
 }
 
@@ -125,7 +116,7 @@ impl Oracle for WithLoss<'_> {
         self.oracle.logits(x)
     }
 
-    fn loss_under(&mut self, prompt: &str, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
-        self.oracle.loss_under(prompt, x)
+    fn loss_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        self.oracle.loss_under(text, x, measure)
     }
 }

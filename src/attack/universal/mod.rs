@@ -28,6 +28,10 @@ const ROUNDING: f64 = 1e-5;
 pub struct Universal {}
 
 impl Attack for Universal {
+    fn points(&self) -> u64 {
+        1
+    }
+
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let Some(perturbation) = &problem.setup().perturbation else { return Err(missing()) };
         let ball = problem.ball();

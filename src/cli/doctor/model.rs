@@ -55,6 +55,7 @@ fn probe(engine: &Engine) -> Result<Vec<(&'static str, Finding)>> {
             loss: Loss::Bce,
             target: mask.resize(input.width, input.height).to_tensor(engine.device())?,
             goal: Goal::Untargeted,
+            counted: None,
         },
         space: Space::Pixels,
         cancel: CancelToken::default(),

@@ -2,6 +2,7 @@
 
 mod failures;
 mod scheduling;
+mod texts;
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -11,7 +12,8 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::toy::{SIZE, Signals, Toy};
 use super::{CancelToken, Engine, EngineConfig, Goal, Objective, Row, RowSpec, Space};
-use crate::loss::Loss;
+use crate::imaging::Mask;
+use crate::loss::{Counted, Loss};
 use crate::oracle::{Measure, Oracle, OracleError};
 
 /// Waits for every live row, so that what shares a batch does not depend on timing.
@@ -40,7 +42,7 @@ fn spec(engine: &Engine, prompt: &str, loss: Loss) -> RowSpec {
     let target = Tensor::from_vec((0..SIZE * SIZE).map(inside).collect(), (SIZE, SIZE), &Device::Cpu).unwrap();
     RowSpec {
         conditioning: engine.prepare(prompt).unwrap(),
-        objective: Objective { loss, target, goal: Goal::Untargeted },
+        objective: Objective { loss, target, goal: Goal::Untargeted, counted: None },
         space: Space::Pixels,
         cancel: CancelToken::default(),
     }
@@ -147,7 +149,7 @@ fn a_question_may_name_its_loss_its_progress_and_its_mask() -> Result<()> {
             let named = Measure { loss: Some(loss), ..Measure::default() };
             assert_eq!(ask(bce.clone(), &named), ask(Objective { loss, ..bce.clone() }, &Measure::default()), "{loss}");
             let moved = Measure { target: Some(other.clone()), ..named };
-            let there = Objective { loss, target: other.clone(), goal };
+            let there = Objective { loss, target: other.clone(), goal, counted: None };
             assert_eq!(ask(bce.clone(), &moved), ask(there, &Measure::default()), "{loss}");
         }
         let seg = Objective { loss: Loss::SegPgd, ..bce.clone() };
@@ -158,6 +160,65 @@ fn a_question_may_name_its_loss_its_progress_and_its_mask() -> Result<()> {
     let mut row = open(&engine, "spleen", Loss::Bce);
     let small = Measure { target: Some(other.narrow(0, 0, 3)?), ..Measure::default() };
     assert!(row.loss_by(&x, &small).unwrap_err().to_string().contains("resize it"));
+    Ok(())
+}
+
+#[test]
+fn pixels_that_do_not_count_and_weights_of_ones_own_share_a_batch_with_other_rows() -> Result<()> {
+    let (engine, _) = engine(Toy::default());
+    let ignored = Mask::from_fn(SIZE, SIZE, |x, y| x > 2 && y < 4);
+    let counted = Counted::outside(&ignored, &Device::Cpu).unwrap();
+    let weights =
+        Tensor::from_vec((0..SIZE * SIZE).map(|i| (i % 5) as f32 - 2.).collect(), (SIZE, SIZE), &Device::Cpu)?;
+    let measures = [
+        Measure { counted: counted.clone(), ..Measure::default() },
+        Measure::default(),
+        Measure { weights: Some(weights.clone()), ..Measure::default() },
+        Measure::default(),
+    ];
+    for goal in [Goal::Untargeted, Goal::Targeted] {
+        let row = || {
+            let objective = Objective { goal, ..spec(&engine, "liver", Loss::DiceCe).objective };
+            engine.open(RowSpec { objective, ..spec(&engine, "liver", Loss::DiceCe) }).unwrap()
+        };
+        let ask = |row: &mut Row, at: usize| {
+            let answer = row.gradient_by(&noise(at, 9, 9), &measures[at]).unwrap();
+            (answer.loss.to_bits(), bits(&answer.gradient))
+        };
+        let alone: Vec<_> = (0..4).map(|at| ask(&mut row(), at)).collect();
+        let rows: Vec<Row> = (0..4).map(|_| row()).collect();
+        let together: Vec<_> = thread::scope(|scope| {
+            let asked: Vec<_> =
+                rows.into_iter().enumerate().map(|(at, mut row)| scope.spawn(move || ask(&mut row, at))).collect();
+            asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+        });
+        assert_eq!(together, alone);
+
+        // A weighted sum is what it is, whatever the goal; the toy's gradient along a direction is exact.
+        let (x, direction) = (noise(2, 9, 9), noise(5, 9, 9));
+        let mut row = row();
+        let weighed = |row: &mut Row, x: &Tensor| {
+            let products = floats(&row.logits(x).unwrap()).into_iter().zip(floats(&weights));
+            products.map(|(z, weight)| z * weight).sum::<f64>()
+        };
+        let answer = row.gradient_by(&x, &measures[2]).unwrap();
+        let here = weighed(&mut row, &x);
+        assert!((f64::from(answer.loss) - here).abs() < 1e-4 * (1. + here.abs()), "{} {here}", answer.loss);
+        assert_eq!(row.loss_by(&x, &measures[2]).unwrap().0.to_bits(), answer.loss.to_bits());
+        let slope: f64 = floats(&answer.gradient).iter().zip(floats(&direction)).map(|(g, d)| g * d).sum();
+        let there = weighed(&mut row, &(&x + &direction)?);
+        assert!((slope - (there - here)).abs() < 1e-3 * (1. + slope.abs()), "{slope} {}", there - here);
+
+        drop(row);
+        let in_objective =
+            Objective { counted: counted.clone(), goal, ..spec(&engine, "liver", Loss::DiceCe).objective };
+        let mut own = engine.open(RowSpec { objective: in_objective, ..spec(&engine, "liver", Loss::DiceCe) }).unwrap();
+        let answer = own.loss_and_gradient(&noise(0, 9, 9)).unwrap();
+        assert_eq!((answer.loss.to_bits(), bits(&answer.gradient)), alone[0]);
+        let small = Counted::outside(&Mask::from_fn(3, 3, |x, _| x == 0), &Device::Cpu).unwrap();
+        let wrong = Measure { counted: small, ..Measure::default() };
+        assert!(own.loss_by(&x, &wrong).unwrap_err().to_string().contains("resize"));
+    }
     Ok(())
 }
 

@@ -56,21 +56,32 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
         files.push((Role::Perturbation, bytes));
         inputs.perturbation = Some(kept(Role::Perturbation, "safetensors".into(), size, vec![]));
     }
-    let mut target = None;
+    let (mut reference, mut target, mut region) = (None, None, None);
     for (role, bytes) in upload.files().filter(|(role, _)| !matches!(role, Role::Image | Role::Perturbation)) {
         let mask = fitting_mask(bytes, (role, &image), &rules.limits)?;
         files.push((role, encode::mask_png(&mask).map_err(|source| refuse(role.pointer(), source))?.into()));
         let record = Some(kept(role, format_of(bytes), size, vec![]));
         match role {
-            Role::Image | Role::Perturbation | Role::Mask => inputs.mask = record,
-            Role::AllowedRegion => inputs.allowed_region = record,
+            Role::Image | Role::Perturbation | Role::Mask => {
+                inputs.mask = record;
+                reference = Some(mask);
+            }
+            Role::AllowedRegion => {
+                inputs.allowed_region = record;
+                region = Some(mask);
+            }
             Role::TargetMask => {
                 inputs.target_mask = record;
                 target = Some(mask);
             }
         }
     }
-    Goal::from_name(spec.goal.name(), target).map_err(|error| SpecError::new(Role::TargetMask.pointer(), error))?;
+    let goal = Goal::new(spec.goal.clone(), target);
+    let goal = goal.map_err(|error| SpecError::new(Role::TargetMask.pointer(), error))?;
+    if let Some(reference) = reference {
+        goal.check_against(&reference).map_err(SpecError::from)?;
+    }
+    spec.attack.attack().placement((image.width(), image.height()), region.as_ref()).map_err(SpecError::from)?;
     Ok(Ingested { inputs, files })
 }
 

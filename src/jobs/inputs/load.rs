@@ -44,8 +44,8 @@ fn request(job: &Job, files: &[(Role, Bytes)]) -> Result<Loaded, ArtifactError> 
     let decoded = pixels(job, Role::Image, decode::decode(&image, &NO_LIMITS))?;
     let target: Option<Mask> = mask(Role::TargetMask).transpose()?;
     let spec = &job.spec;
-    let goal = Goal::from_name(spec.goal.name(), target)
-        .map_err(|_| ArtifactError::Damaged { name: Role::TargetMask.file() })?;
+    let goal =
+        Goal::new(spec.goal.clone(), target).map_err(|_| ArtifactError::Damaged { name: Role::TargetMask.file() })?;
     let request = AttackRequest {
         image: Decoded {
             image: decoded.image,

@@ -27,6 +27,8 @@ async fn pictures_that_do_not_fit_are_pointed_at_and_nothing_is_kept() {
     let fitting = || Some(mask_png(&phantom().1));
     let junk = || Some(Bytes::from_static(b"GIF89a"));
     let goal = |goal: &str| upload(fgsm(), json!({"goal": goal}));
+    let altered = |goal: serde_json::Value, mask| Upload { mask, ..upload(fgsm(), json!({"goal": goal})) };
+    let (away, grown) = (json!({"shift": {"dx_px": 64}}), json!({"grow": {"percent": 20}}));
     let universal = || upload(json!({"method": "universal"}), json!({}));
     let budget = json!({"norm": "l2", "epsilon": {"value": 30_000, "unit": "pixel255"}});
     let normalised = json!({"norm": "linf", "epsilon": {"value": 5, "unit": "normalised"}});
@@ -40,6 +42,9 @@ async fn pictures_that_do_not_fit_are_pointed_at_and_nothing_is_kept() {
         (Upload { target_mask: small(), ..goal("target") }, "/target_mask"),
         (Upload { target_mask: fitting(), ..goal("erase") }, "/target_mask"),
         (goal("target"), "/target_mask"),
+        (altered(away.clone(), fitting()), "/spec/goal/shift"),
+        (altered(grown.clone(), empty()), "/spec/goal/grow"),
+        (Upload { target_mask: fitting(), ..altered(grown.clone(), fitting()) }, "/target_mask"),
         (upload(fgsm(), json!({"budget": budget})), "/spec/budget/epsilon"),
         (upload(fgsm(), json!({"budget": normalised})), "/spec/budget/epsilon"),
         (upload(fgsm(), json!({"model": "other"})), "/spec/model"),

@@ -1,6 +1,6 @@
 //! Whether a spec makes sense by itself.
 
-use super::{GoalName, JobSpec, SpecError};
+use super::{JobSpec, SpecError};
 use crate::attack::{AttackError, AttackSpec, Norm, Unit, check_bounds};
 
 /// Most points that the attack of one job may visit: a job that runs for days would outlive every deploy.
@@ -17,8 +17,9 @@ pub(super) fn spec(spec: &JobSpec) -> Result<(), SpecError> {
     prompt(&spec.prompt)?;
     attack(spec)?;
     budget(spec)?;
+    spec.goal.check(&spec.prompt).map_err(blame)?;
     if let Some(criterion) = spec.success {
-        criterion.check(spec.goal != GoalName::Untargeted).map_err(|error| SpecError::new("/spec/success", error))?;
+        criterion.check(spec.goal.is_targeted()).map_err(|error| SpecError::new("/spec/success", error))?;
     }
     transfer(spec)?;
     if spec.priority.abs() > MOST_PRIORITY {
@@ -121,7 +122,7 @@ fn labels(spec: &JobSpec) -> Result<(), SpecError> {
     Ok(())
 }
 
-fn blame(error: AttackError) -> SpecError {
+pub(super) fn blame(error: AttackError) -> SpecError {
     let pointer = match &error {
         AttackError::Parameter { name, .. } => parameter_pointer(name),
         _ => "/spec/attack".into(),
@@ -138,7 +139,8 @@ pub fn parameter_pointer(name: &str) -> String {
         "perturbation" => "/perturbation".into(),
         "criterion" => "/spec/success".into(),
         "norm" => "/spec/budget/norm".into(),
-        "budget" | "goal" | "loss" | "protocol" => format!("/spec/{name}"),
+        "budget" | "goal" | "loss" | "prompt" | "protocol" => format!("/spec/{name}"),
+        _ if name.starts_with("goal/") => format!("/spec/{name}"),
         _ => format!("/spec/attack/{name}"),
     }
 }

@@ -6,7 +6,7 @@ use serde_path_to_error::Segment;
 
 use super::{JobSpec, SpecError};
 use crate::attack::catalogue::names;
-use crate::attack::{AttackSpec, Protocol};
+use crate::attack::{AttackSpec, GoalSpec, Protocol, ReadParameters};
 
 const SPEC: &str = "/spec";
 const ATTACK: &str = "/spec/attack";
@@ -27,6 +27,9 @@ pub(super) fn spec(json: &[u8]) -> Result<JobSpec, SpecError> {
         let attack = serde_json::to_value(attack(written, protocol)?).expect("an attack is plain JSON");
         fields.insert("attack".into(), attack);
     }
+    if let Some(example) = fields.get("goal").and_then(Value::as_str).and_then(GoalSpec::example) {
+        return Err(SpecError::new("/spec/goal", format!("this goal has parameters: write {example}")));
+    }
     fit(Value::Object(fields), SPEC)
 }
 
@@ -39,33 +42,18 @@ fn attack(written: Value, protocol: Protocol) -> Result<AttackSpec, SpecError> {
         let defaults = serde_json::to_value(protocol.choices().pgd()).expect("parameters are plain JSON");
         parameters = completed(parameters, defaults);
     }
-    let parameters = Value::Object(parameters);
-    match method.as_ref().and_then(Value::as_str) {
-        Some("fgsm") => fit(parameters, ATTACK).map(AttackSpec::Fgsm),
-        Some("pgd") => fit(parameters, ATTACK).map(AttackSpec::Pgd),
-        Some("bim") => fit(parameters, ATTACK).map(AttackSpec::Bim),
-        Some("mi_fgsm") => fit(parameters, ATTACK).map(AttackSpec::MiFgsm),
-        Some("ni_fgsm") => fit(parameters, ATTACK).map(AttackSpec::NiFgsm),
-        Some("di_fgsm") => fit(parameters, ATTACK).map(AttackSpec::DiFgsm),
-        Some("ti_fgsm") => fit(parameters, ATTACK).map(AttackSpec::TiFgsm),
-        Some("apgd") => fit(parameters, ATTACK).map(AttackSpec::Apgd),
-        Some("padam") => fit(parameters, ATTACK).map(AttackSpec::Padam),
-        Some("strongest") => fit(parameters, ATTACK).map(AttackSpec::Strongest),
-        Some("square") => fit(parameters, ATTACK).map(AttackSpec::Square),
-        Some("square_mask") => fit(parameters, ATTACK).map(AttackSpec::SquareMask),
-        Some("nes") => fit(parameters, ATTACK).map(AttackSpec::Nes),
-        Some("spsa") => fit(parameters, ATTACK).map(AttackSpec::Spsa),
-        Some("noise") => fit(parameters, ATTACK).map(AttackSpec::Noise),
-        Some("smallest_epsilon") => fit(parameters, ATTACK).map(AttackSpec::SmallestEpsilon),
-        Some("dag") => fit(parameters, ATTACK).map(AttackSpec::Dag),
-        Some("cw") => fit(parameters, ATTACK).map(AttackSpec::Cw),
-        Some("boundary") => fit(parameters, ATTACK).map(AttackSpec::Boundary),
-        Some("dct") => fit(parameters, ATTACK).map(AttackSpec::Dct),
-        Some("corruption") => fit(parameters, ATTACK).map(AttackSpec::Corruption),
-        Some("seg_certify") => fit(parameters, ATTACK).map(AttackSpec::SegCertify),
-        Some("prompt") => fit(parameters, ATTACK).map(AttackSpec::Prompt),
-        Some("universal") => fit(parameters, ATTACK).map(AttackSpec::Universal),
-        _ => Err(SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", ")))),
+    let known = AttackSpec::read(method.as_ref().and_then(Value::as_str).unwrap_or_default(), parameters, AtAttack)?;
+    known.ok_or_else(|| SpecError::new(format!("{ATTACK}/method"), format!("use one of {}", names().join(", "))))
+}
+
+/// Blames fields of the attack.
+struct AtAttack;
+
+impl ReadParameters for AtAttack {
+    type Error = SpecError;
+
+    fn fit<T: DeserializeOwned>(self, parameters: Map<String, Value>) -> Result<T, SpecError> {
+        fit(Value::Object(parameters), ATTACK)
     }
 }
 

@@ -18,6 +18,7 @@ mod vision;
 mod work;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
 
@@ -34,8 +35,8 @@ use vision::VisionTower;
 pub use work::{UnevenSide, Work};
 
 use super::checkpoint::CheckpointError;
-use super::tokenizer::{Tokenizer, TokenizerError};
-use super::{Conditioning, ModelError, Precision, Preprocess, Question, SegmentationModel};
+use super::tokenizer::TokenizerError;
+use super::{Conditioning, ModelError, Precision, Preprocess, Question, SegmentationModel, TextInput, Vocabulary};
 
 /// Why a model could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +124,7 @@ impl Network {
     /// # Errors
     /// Ids outside the vocabulary or beyond the longest position.
     pub fn encode(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
-        self.text.forward(ids, &self.adapters)
+        self.text.forward(&self.text.embed(ids)?, ids, &self.adapters)
     }
 
     /// All states from `pixel_values` `[batch, 3, size, size]` and `[batch, projection_dim]`.
@@ -147,7 +148,7 @@ impl Network {
 pub struct ClipSeg {
     name: String,
     network: Network,
-    tokenizer: Tokenizer,
+    vocabulary: Arc<Vocabulary>,
     config: ClipSegConfig,
     preprocess: Preprocess,
     device: Device,
@@ -176,9 +177,7 @@ impl ClipSeg {
     /// # Errors
     /// A prompt that cannot be tokenised.
     pub fn tokens(&self, prompt: &str) -> Result<Vec<u32>, ModelError> {
-        self.tokenizer
-            .encode(prompt, self.config.text_config.max_position_embeddings)
-            .map_err(|e| ModelError::Prompt { prompt: prompt.into(), reason: e.to_string() })
+        self.vocabulary.ids(prompt)
     }
 
     /// The forward pass with all its states.
@@ -231,6 +230,10 @@ impl SegmentationModel for ClipSeg {
         Ok(Conditioning(self.network.encode(&self.tokens(prompt)?)?.detach()))
     }
 
+    fn vocabulary(&self) -> Option<Arc<Vocabulary>> {
+        Some(self.vocabulary.clone())
+    }
+
     fn logits(&self, pixel_values: &Tensor, prompts: &[Conditioning]) -> Result<Tensor, ModelError> {
         Ok(self.trace(pixel_values, prompts)?.logits)
     }
@@ -251,5 +254,37 @@ impl SegmentationModel for ClipSeg {
         let mut gradients = (&logits * seed)?.sum_all()?.backward()?;
         let gradient = gradients.remove(x.as_tensor()).ok_or(ModelError::Gradient("missing"))?;
         Ok((logits.detach(), gradient.detach().to_dtype(self.dtype())?))
+    }
+
+    fn logits_and_text_vjp(
+        &self,
+        pixel_values: &Tensor,
+        text: &TextInput,
+        cotangent: &mut dyn FnMut(&Tensor) -> Result<Tensor, ModelError>,
+    ) -> Result<(Tensor, Tensor), ModelError> {
+        let (network, dtype) = (&self.network, self.dtype());
+        let (at, conditional) = match text {
+            TextInput::Tokens(ids) => {
+                let at = Var::from_tensor(&network.text.embed(ids)?.detach())?;
+                let conditional = network.text.forward(at.as_tensor(), ids, &network.adapters)?;
+                (at, conditional)
+            }
+            TextInput::Conditioning(conditioning) => {
+                let at = Var::from_tensor(&conditioning.0.to_dtype(dtype)?.detach())?;
+                let conditional = at.as_tensor().clone();
+                (at, conditional)
+            }
+        };
+        // The image is no variable: nothing of the vision tower is kept for a backward pass.
+        let pixel_values = pixel_values.to_dtype(dtype)?.detach();
+        let logits = network.forward(&pixel_values, &conditional.unsqueeze(0)?)?.logits;
+        let seed = cotangent(&logits.detach())?.detach();
+        let mut gradients = (&logits * seed)?.sum_all()?.backward()?;
+        let gradient = gradients.remove(at.as_tensor()).ok_or(ModelError::Gradient("missing"))?.detach();
+        if gradient.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?.is_finite() {
+            Ok((logits.detach(), gradient))
+        } else {
+            Err(ModelError::Gradient("not finite"))
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Opening a HuggingFace folder, with or without an adapter file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::{DType, Device};
 
@@ -11,7 +12,7 @@ use super::parameters::{OnDevice, Parameters};
 use super::{ClipSeg, LoadError, Network, parse_preprocessor};
 use crate::model::checkpoint::{AdapterFile, Weights};
 use crate::model::tokenizer::Tokenizer;
-use crate::model::{Precision, Preprocess};
+use crate::model::{Precision, Preprocess, Vocabulary};
 
 /// The files a model is made of, already in memory.
 pub struct Parts {
@@ -119,10 +120,11 @@ impl ClipSeg {
             found.finish()?;
         }
         let footprint = Footprint::new(&config);
+        let (embeddings, context) = (network.text.embeddings().clone(), config.text_config.max_position_embeddings);
         Ok(Self {
             name,
             network,
-            tokenizer,
+            vocabulary: Arc::new(Vocabulary::new(tokenizer, embeddings, context)),
             config,
             preprocess,
             device: device.clone(),

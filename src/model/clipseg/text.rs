@@ -54,13 +54,22 @@ impl TextTower {
         })
     }
 
-    /// The conditional embedding `[projection_dim]` of unpadded token ids.
+    /// The embeddings of tokens, `[tokens, width]`, without those of their positions.
+    pub fn embed(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
+        self.tokens.index_select(&Tensor::new(ids, self.tokens.device())?, 0)
+    }
+
+    /// The embedding of every token of the vocabulary.
+    pub fn embeddings(&self) -> &Tensor {
+        &self.tokens
+    }
+
+    /// The conditional embedding `[projection_dim]` of unpadded token ids, whose embeddings are `embedded`.
     ///
     /// The tower is causal and pools at the end token, so padding could not change the result.
-    pub fn forward(&self, ids: &[u32], adapters: &Adapters) -> candle_core::Result<Tensor> {
+    pub fn forward(&self, embedded: &Tensor, ids: &[u32], adapters: &Adapters) -> candle_core::Result<Tensor> {
         let at = self.pooled_token(ids);
-        let rows = Tensor::new(ids, self.tokens.device())?;
-        let x = (self.tokens.index_select(&rows, 0)? + self.positions.narrow(0, 0, ids.len())?)?;
+        let x = (embedded + self.positions.narrow(0, 0, ids.len())?)?;
         let mut x = x.unsqueeze(0)?;
         let mut states = Vec::new();
         for (i, block) in self.blocks.iter().enumerate() {

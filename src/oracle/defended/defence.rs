@@ -5,7 +5,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{BitDepth, Gaussian, Jpeg, Median, RandomResize, Rescale, Smoothing, TotalVariation, Transformation};
+use super::{
+    BitDepth, Gaussian, Jpeg, Median, PromptEnsemble, RandomResize, Rescale, Smoothing, TotalVariation, Transformation,
+};
 
 /// A defence and its parameters, for example `{"kind": "jpeg", "quality": 75}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,8 @@ pub enum Defence {
     RandomResize(RandomResize),
     /// Noise added, several times.
     Smoothing(Smoothing),
+    /// Asked under several prompts.
+    PromptEnsemble(PromptEnsemble),
 }
 
 /// By hand: parameters are closed objects, and a schema that adds `kind` from outside could never be met.
@@ -42,6 +46,7 @@ impl PartialSchema for Defence {
             .item(tagged::<TotalVariation>("total_variation"))
             .item(tagged::<RandomResize>("random_resize"))
             .item(tagged::<Smoothing>("smoothing"))
+            .item(tagged::<PromptEnsemble>("prompt_ensemble"))
             .into()
     }
 }
@@ -96,6 +101,7 @@ impl Defence {
             Self::TotalVariation(variation) => variation,
             Self::RandomResize(resize) => resize,
             Self::Smoothing(smoothing) => smoothing,
+            Self::PromptEnsemble(ensemble) => ensemble,
         }
     }
 
@@ -110,6 +116,7 @@ impl Defence {
             Self::TotalVariation(_) => "total_variation",
             Self::RandomResize(_) => "random_resize",
             Self::Smoothing(_) => "smoothing",
+            Self::PromptEnsemble(_) => "prompt_ensemble",
         }
     }
 }

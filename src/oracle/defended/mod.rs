@@ -1,4 +1,5 @@
-//! Defences as oracles around an oracle: the image is transformed before the model sees it.
+//! Defences as oracles around an oracle: the image is transformed before the model sees it, or the model is asked under
+//! several prompts.
 //!
 //! An attack on a [`Defended`] oracle is adaptive: it knows the defence. Where a transformation has no useful gradient,
 //! it is passed straight through (backward pass differentiable approximation, BPDA, with the identity); where it is
@@ -10,14 +11,18 @@ mod bit_depth;
 mod defence;
 mod gaussian;
 mod jpeg;
+mod mean;
 mod median;
 mod planes;
+mod prompt_ensemble;
 mod random_resize;
 mod resize;
 mod smoothing;
 #[cfg(test)]
 mod tests;
 mod total_variation;
+
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use sha2::{Digest, Sha256};
@@ -27,14 +32,17 @@ pub use defence::{Defence, DefenceError};
 pub use gaussian::Gaussian;
 pub use jpeg::Jpeg;
 pub use median::Median;
+pub use prompt_ensemble::PromptEnsemble;
 pub use random_resize::RandomResize;
 pub use resize::Rescale;
 pub use smoothing::Smoothing;
 pub use total_variation::TotalVariation;
 
-use super::{Answer, Measure, Oracle, OracleError};
+use mean::{Mean, over, sum};
+
+use super::{Answer, Measure, Oracle, OracleError, Text, TextAnswer, text};
 use crate::drawing::Draws;
-use crate::model::Preprocess;
+use crate::model::{Preprocess, Vocabulary};
 
 /// What a defence does to an image, and what of it a gradient sees.
 pub trait Transformation {
@@ -66,9 +74,37 @@ pub trait Transformation {
     fn samples(&self) -> usize {
         1
     }
+
+    /// The target `[h, w]` for what the model sees of an image of the size `frame`, under the same draws; `None` where
+    /// everything stays in its place.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    fn moved(
+        &self,
+        _target: &Tensor,
+        _frame: (usize, usize),
+        _draws: &mut Draws,
+    ) -> candle_core::Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// The logits `[h, w]` for the image from those for what the model saw, under the same draws.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    fn moved_back(&self, logits: Tensor, _frame: (usize, usize), _draws: &mut Draws) -> candle_core::Result<Tensor> {
+        Ok(logits)
+    }
+
+    /// The prompts under which the model is asked beside `prompt` itself; an answer is the mean over all of them.
+    fn companions(&self, _prompt: &str) -> Vec<String> {
+        vec![]
+    }
 }
 
-/// Another oracle behind a defence. Its loss is the mean loss over the defence's draws, its logits are the mean logits.
+/// Another oracle behind a defence. Its loss is the mean loss over the defence's draws and prompts, its logits are the
+/// mean logits.
 ///
 /// The random numbers follow from seed and point alone, so an attack that goes on elsewhere gets the same answers;
 /// losses and gradients have numbers of their own, so that an attack is never judged by the draws it was fitted to.
@@ -76,6 +112,10 @@ pub struct Defended<'a> {
     inner: &'a mut dyn Oracle,
     defence: &'a dyn Transformation,
     seed: u64,
+    /// What `inner` reads unless it is told otherwise.
+    prompt: String,
+    /// What `inner` compares with unless it is told otherwise.
+    target: Option<Tensor>,
     /// If points are normalised, how.
     normalised: Option<Preprocess>,
 }
@@ -88,7 +128,24 @@ impl<'a> Defended<'a> {
         seed: u64,
         normalised: Option<Preprocess>,
     ) -> Self {
-        Self { inner, defence, seed, normalised }
+        Self { inner, defence, seed, prompt: String::new(), target: None, normalised }
+    }
+
+    /// The target of `inner`'s objective `[h, w]`, for a defence that moves the image: the target moves along.
+    pub fn against(self, target: Tensor) -> Self {
+        Self { target: Some(target), ..self }
+    }
+
+    /// The prompt of `inner`, for a defence that asks under others too.
+    pub fn reading(self, prompt: &str) -> Self {
+        Self { prompt: prompt.into(), ..self }
+    }
+
+    /// What the model is asked under when it is asked under `text`: that first, and then its companions.
+    fn texts(&self, text: Option<&Text>) -> Vec<Option<Text>> {
+        let prompt = text.and_then(Text::prompt).unwrap_or(&self.prompt);
+        let companions = self.defence.companions(prompt).into_iter().map(|other| Some(Text::Prompt(other)));
+        std::iter::once(text.cloned()).chain(companions).collect()
     }
 
     /// The keys of the draws at `x`.
@@ -118,86 +175,118 @@ impl<'a> Defended<'a> {
         })
     }
 
-    /// Mean loss and mean logits over the draws.
+    /// How the answer to what the model sees of `x` is measured.
+    fn measured(&self, x: &Tensor, measure: &Measure, key: [u8; 32]) -> Result<Measure, OracleError> {
+        let Some(target) = measure.target.as_ref().or(self.target.as_ref()) else { return Ok(measure.clone()) };
+        Ok(match self.defence.moved(target, frame(x)?, &mut Draws::from_key(key))? {
+            Some(target) => Measure { target: Some(target), ..measure.clone() },
+            None => measure.clone(),
+        })
+    }
+
+    /// The logits of `x` itself.
+    fn moved_back(&self, x: &Tensor, logits: Tensor, key: [u8; 32]) -> Result<Tensor, OracleError> {
+        Ok(self.defence.moved_back(logits, frame(x)?, &mut Draws::from_key(key))?)
+    }
+
+    /// Mean loss and mean logits over draws and prompts.
     fn mean(
         &mut self,
+        (text, measure): (Option<&Text>, &Measure),
         x: &Tensor,
-        mut ask: impl FnMut(&mut dyn Oracle, &Tensor) -> Result<(f32, Tensor), OracleError>,
+        mut ask: impl FnMut(&mut dyn Oracle, Option<&Text>, &Tensor, &Measure) -> Result<(f32, Tensor), OracleError>,
     ) -> Result<(f32, Tensor), OracleError> {
-        let mut mean = Mean::default();
+        let (mut mean, texts) = (Mean::default(), self.texts(text));
         for key in self.keys(x, "loss")? {
-            let seen = self.defend(x, key)?;
-            let (loss, logits) = ask(self.inner, &seen)?;
-            mean.add(loss, logits)?;
+            let (seen, measure) = (self.defend(x, key)?, self.measured(x, measure, key)?);
+            for text in &texts {
+                let (loss, logits) = ask(self.inner, text.as_ref(), &seen, &measure)?;
+                mean.add(loss, self.moved_back(x, logits, key)?)?;
+            }
         }
         mean.finish()
     }
 }
 
-/// A mean over draws.
-#[derive(Default)]
-struct Mean {
-    count: usize,
-    loss: f64,
-    logits: Option<Tensor>,
+/// Height and width of `[3, h, w]`.
+fn frame(x: &Tensor) -> candle_core::Result<(usize, usize)> {
+    let (_, height, width) = x.dims3()?;
+    Ok((height, width))
 }
 
-impl Mean {
-    fn add(&mut self, loss: f32, logits: Tensor) -> Result<(), OracleError> {
-        self.count += 1;
-        self.loss += f64::from(loss);
-        self.logits = Some(sum(self.logits.take(), logits)?);
-        Ok(())
+impl Defended<'_> {
+    fn loss_with(&mut self, text: Option<&Text>, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        self.mean((text, measure), x, text::loss)
     }
 
-    fn finish(self) -> Result<(f32, Tensor), OracleError> {
-        let logits = self.logits.ok_or_else(|| OracleError::Model("a defence without a draw".into()))?;
-        Ok(((self.loss / self.count as f64) as f32, over(logits, self.count)?))
-    }
-}
-
-fn sum(so_far: Option<Tensor>, more: Tensor) -> candle_core::Result<Tensor> {
-    so_far.map_or(Ok(more.clone()), |so_far| so_far + more)
-}
-
-/// Of one draw, the very numbers of the draw.
-fn over(sum: Tensor, count: usize) -> candle_core::Result<Tensor> {
-    if count == 1 { Ok(sum) } else { sum / count as f64 }
-}
-
-impl Oracle for Defended<'_> {
-    fn loss_by(&mut self, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
-        self.mean(x, |inner, x| inner.loss_by(x, measure))
-    }
-
-    fn gradient_by(&mut self, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
-        let (mut mean, mut gradients) = (Mean::default(), None);
+    fn gradient_with(&mut self, text: Option<&Text>, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
+        let (mut mean, mut gradients, texts) = (Mean::default(), None, self.texts(text));
         for key in self.keys(x, "gradient")? {
-            let seen = self.defend(x, key)?;
-            let answer = self.inner.gradient_by(&seen, measure)?;
-            // Normalising before and after scales by a factor and its reciprocal: no trace of it is left here.
-            let gradient = self.defence.pull_back(&answer.gradient, &mut Draws::from_key(key))?;
-            gradients = Some(sum(gradients.take(), gradient)?);
-            mean.add(answer.loss, answer.logits)?;
+            let (seen, measure) = (self.defend(x, key)?, self.measured(x, measure, key)?);
+            for text in &texts {
+                let answer = text::gradient(self.inner, text.as_ref(), &seen, &measure)?;
+                // Normalising before and after scales by a factor and its reciprocal: no trace of it is left here.
+                let gradient = self.defence.pull_back(&answer.gradient, &mut Draws::from_key(key))?;
+                gradients = Some(sum(gradients.take(), gradient)?);
+                mean.add(answer.loss, self.moved_back(x, answer.logits, key)?)?;
+            }
         }
         let count = mean.count;
         let gradient = gradients.ok_or_else(|| OracleError::Gradient("missing".into()))?;
         let (loss, logits) = mean.finish()?;
         Ok(Answer { loss, gradient: over(gradient, count)?, logits })
     }
+}
 
-    fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
-        let mut logits = None;
-        let keys = self.keys(x, "loss")?;
-        let count = keys.len();
-        for key in keys {
-            let seen = self.defend(x, key)?;
-            logits = Some(sum(logits.take(), self.inner.logits(&seen)?)?);
-        }
-        Ok(over(logits.ok_or_else(|| OracleError::Model("a defence without a draw".into()))?, count)?)
+impl Oracle for Defended<'_> {
+    fn loss_by(&mut self, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        self.loss_with(None, x, measure)
     }
 
-    fn loss_under(&mut self, prompt: &str, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
-        self.mean(x, |inner, x| inner.loss_under(prompt, x))
+    fn gradient_by(&mut self, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
+        self.gradient_with(None, x, measure)
+    }
+
+    fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
+        let ask = |inner: &mut dyn Oracle, text: Option<&Text>, x: &Tensor, measure: &Measure| match text {
+            None => Ok((0., inner.logits(x)?)),
+            Some(_) => text::loss(inner, text, x, measure),
+        };
+        Ok(self.mean((None, &Measure::default()), x, ask)?.1)
+    }
+
+    fn loss_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        self.loss_with(Some(text), x, measure)
+    }
+
+    fn gradient_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
+        self.gradient_with(Some(text), x, measure)
+    }
+
+    fn text_gradient(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<TextAnswer, OracleError> {
+        let (mut mean, mut gradients, texts) = (Mean::default(), None, self.texts(Some(text)));
+        for key in self.keys(x, "gradient")? {
+            let (seen, measure) = (self.defend(x, key)?, self.measured(x, measure, key)?);
+            let answer = self.inner.text_gradient(text, &seen, &measure)?;
+            gradients = Some(sum(gradients.take(), answer.gradient)?);
+            mean.add(answer.loss, self.moved_back(x, answer.logits, key)?)?;
+            // Companions count as constants: what they have in common with the text has other tokens there.
+            for companion in &texts[1..] {
+                let (loss, logits) = text::loss(self.inner, companion.as_ref(), &seen, &measure)?;
+                mean.add(loss, self.moved_back(x, logits, key)?)?;
+            }
+        }
+        let count = mean.count;
+        let gradient = gradients.ok_or_else(|| OracleError::Gradient("missing".into()))?;
+        let (loss, logits) = mean.finish()?;
+        Ok(TextAnswer { loss, gradient: over(gradient, count)?, logits })
+    }
+
+    fn embedding(&mut self, prompt: &str) -> Result<Tensor, OracleError> {
+        self.inner.embedding(prompt)
+    }
+
+    fn vocabulary(&self) -> Result<Arc<Vocabulary>, OracleError> {
+        self.inner.vocabulary()
     }
 }

@@ -7,6 +7,39 @@ use super::*;
 /// The objective is the sum of squares over two; its gradient is the point itself.
 struct Bowl;
 
+/// A bowl as often as the text has letters; `polyp` is its own.
+struct Reader;
+
+impl Reader {
+    fn times(text: &Text) -> f64 {
+        text.prompt().expect("a prompt").len() as f64
+    }
+}
+
+impl Oracle for Reader {
+    fn loss_by(&mut self, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        self.loss_under(&Text::Prompt("polyp".into()), x, measure)
+    }
+
+    fn gradient_by(&mut self, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
+        self.gradient_under(&Text::Prompt("polyp".into()), x, measure)
+    }
+
+    fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
+        Ok(self.loss(x)?.1)
+    }
+
+    fn loss_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        let (loss, logits) = Bowl.loss_by(x, measure)?;
+        Ok((loss * Self::times(text) as f32, (logits * Self::times(text))?))
+    }
+
+    fn gradient_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
+        let (loss, logits) = self.loss_under(text, x, measure)?;
+        Ok(Answer { loss, gradient: (x * Self::times(text))?, logits })
+    }
+}
+
 impl Oracle for Bowl {
     fn loss_by(&mut self, x: &Tensor, _: &Measure) -> Result<(f32, Tensor), OracleError> {
         Ok(((x.sqr()?.sum_all()? / 2.)?.to_scalar()?, x.get(0)?))
@@ -31,7 +64,9 @@ fn defences() -> Vec<Defence> {
         Defence::Resize(Rescale::default()),
         Defence::TotalVariation(TotalVariation::default()),
         Defence::RandomResize(RandomResize::default()),
+        Defence::RandomResize(RandomResize { pad: true, ..RandomResize::default() }),
         Defence::Smoothing(Smoothing::default()),
+        Defence::PromptEnsemble(PromptEnsemble::default()),
     ]
 }
 
@@ -174,9 +209,65 @@ fn parameters_are_read_with_defaults_and_checked() {
         (Defence::Gaussian(Gaussian { deviation: f64::NAN }), "deviation"),
         (Defence::Resize(Rescale { scale: 1. }), "scale"),
         (Defence::TotalVariation(TotalVariation { weight: 0. }), "weight"),
-        (Defence::RandomResize(RandomResize { lowest: 0.5, samples: 1 }), "samples"),
+        (Defence::RandomResize(RandomResize { lowest: 0.5, samples: 1, pad: false }), "samples"),
         (Defence::Smoothing(Smoothing { deviation: 2., samples: 8 }), "deviation"),
+        (Defence::PromptEnsemble(PromptEnsemble { prompts: vec!["a".into(); 16] }), "prompts"),
+        (Defence::PromptEnsemble(PromptEnsemble { prompts: vec!["<|endoftext|>".into()] }), "prompts"),
     ] {
         assert_eq!(wrong.transformation().check().unwrap_err().parameter, parameter);
     }
+}
+
+#[test]
+fn an_ensemble_of_prompts_is_the_mean_over_them_and_the_prompt_itself() {
+    let x = point(8, 8, 0.9);
+    let bowl = Bowl.loss_and_gradient(&x).unwrap();
+    let defence = PromptEnsemble { prompts: vec!["polyp".into(), "colonic polyp".into(), "ab".into()] };
+    let mut reader = Reader;
+    let mut defended = Defended::new(&mut reader, &defence, 0, None).reading("polyp");
+    // 5, 13 and 2 letters; its own prompt counts once
+    let close = |a: &Tensor, b: &Tensor, times: f32| {
+        flat(a).iter().zip(flat(b)).all(|(a, b)| (a - times * b).abs() < 1e-4 * (1. + b.abs()))
+    };
+    let times = 20. / 3.;
+    let answer = defended.loss_and_gradient(&x).unwrap();
+    assert!((answer.loss - times * bowl.loss).abs() < 1e-3 * bowl.loss);
+    assert!(close(&answer.gradient, &bowl.gradient, times) && close(&answer.logits, &bowl.logits, times));
+    assert!(close(&defended.logits(&x).unwrap(), &bowl.logits, times));
+    assert_eq!(defended.loss(&x).unwrap().0, answer.loss);
+    // another prompt takes the place of its own
+    let other = defended.gradient_under(&Text::Prompt("abcdefg".into()), &x, &Measure::default()).unwrap();
+    assert!(close(&other.gradient, &bowl.gradient, (7. + 5. + 13. + 2.) / 4.));
+
+    let templates = PromptEnsemble::default().companions("polyp");
+    assert!(templates.contains(&"polypoid lesion".into()) && templates.contains(&"segment the polyp".into()));
+    assert!(templates.len() < 16 && !templates.contains(&"polyp".into()), "{templates:?}");
+}
+
+#[test]
+fn a_padded_picture_takes_its_mask_along_and_its_logits_come_back() {
+    let defence = RandomResize { lowest: 0.5, samples: 2, pad: true };
+    let (height, width) = (40, 32);
+    let inside = |i: usize| f32::from(u8::from((10..30).contains(&(i / width)) && (8..22).contains(&(i % width))));
+    let mask: Vec<f32> = (0..height * width).map(inside).collect();
+    let mask = Tensor::from_vec(mask, (height, width), &Device::Cpu).unwrap();
+    let x = Tensor::stack(&[&mask, &mask, &mask], 0).unwrap();
+    let differ =
+        |a: &Tensor, b: &Tensor| flat(a).iter().zip(flat(b)).filter(|(a, b)| (**a > 0.5) != (*b > 0.5)).count();
+    let mut places = std::collections::BTreeSet::new();
+    for key in 0..20 {
+        let seen = defence.apply(&x, &mut draws(key)).unwrap().get(0).unwrap();
+        let moved = defence.moved(&mask, (height, width), &mut draws(key)).unwrap().unwrap();
+        assert!(differ(&seen, &moved) == 0, "mask and picture move together");
+        let back = defence.moved_back(seen.clone(), (height, width), &mut draws(key)).unwrap();
+        // along the outline of 68 pixels
+        assert!(back.dims() == mask.dims() && differ(&back, &mask) <= 68, "{}", differ(&back, &mask));
+        places.insert(flat(&moved).iter().position(|v| *v > 0.5));
+        // logits of another size than the picture
+        let small = Tensor::zeros((7, 9), candle_core::DType::F32, &Device::Cpu).unwrap();
+        assert_eq!(defence.moved_back(small, (height, width), &mut draws(key)).unwrap().dims(), [7, 9]);
+    }
+    assert!(places.len() > 10, "{places:?}");
+    let still = RandomResize::default();
+    assert!(still.moved(&mask, (height, width), &mut draws(1)).unwrap().is_none());
 }

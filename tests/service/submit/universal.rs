@@ -12,7 +12,7 @@ use crate::harness::{Answer, Checked, Options, Service, Submission, blamed, text
 use crate::submit::hashes;
 
 /// A checkerboard of `levels` of 255.
-fn file(levels: f64) -> anyhow::Result<Vec<u8>> {
+pub(super) fn file(levels: f64) -> anyhow::Result<Vec<u8>> {
     let about = About {
         format_version: FORMAT_VERSION,
         method: "sgd_uap".into(),

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::toy::{Fault, Toy};
 use crate::attack::Problem;
-use crate::oracle::{Answer, Measure, Oracle, OracleError};
+use crate::oracle::{Answer, Measure, Oracle, OracleError, Text};
 
 /// Counts every question.
 pub struct Guard<'a> {
@@ -42,5 +42,15 @@ impl Oracle for Guard<'_> {
     fn logits(&mut self, x: &Tensor) -> Result<Tensor, OracleError> {
         self.ask()?;
         self.toy.logits(x)
+    }
+
+    fn loss_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        self.ask()?;
+        self.toy.loss_under(text, x, measure)
+    }
+
+    fn gradient_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
+        self.ask()?;
+        self.toy.gradient_under(text, x, measure)
     }
 }

@@ -2,7 +2,8 @@
 
 use super::guard::Guard;
 use super::*;
-use crate::attack::{Boundary, Cw, Dag, Seeks, SmallestEpsilon};
+use crate::attack::{AlmaProx, Boundary, Cw, Dag, Seeks, SmallestEpsilon};
+use crate::imaging::Image;
 
 fn smallest(steps: usize) -> AttackSpec {
     AttackSpec::SmallestEpsilon(SmallestEpsilon { steps, ..SmallestEpsilon::default() })
@@ -13,11 +14,19 @@ fn dag(steps: usize) -> AttackSpec {
 }
 
 fn cw(steps: usize, rounds: usize) -> AttackSpec {
-    AttackSpec::Cw(Cw { steps, rounds, learning_rate: 0.02 })
+    AttackSpec::Cw(Cw { steps, rounds, learning_rate: 0.02, ..Cw::default() })
+}
+
+fn alma(steps: usize) -> AttackSpec {
+    AttackSpec::AlmaProx(AlmaProx { steps, learning_rate: 0.004, ..AlmaProx::default() })
 }
 
 fn boundary(queries: usize) -> AttackSpec {
     AttackSpec::Boundary(Boundary { queries, starts: 20, grid: 16 })
+}
+
+fn sure(steps: usize, rounds: usize, confidence: f64) -> AttackSpec {
+    AttackSpec::Cw(Cw { steps, rounds, learning_rate: 0.02, confidence })
 }
 
 const LINF: f64 = 32.;
@@ -32,6 +41,7 @@ fn each() -> Vec<(AttackSpec, Budget)> {
         (dag(80), linf),
         (dag(80), l2),
         (cw(40, 6), l2),
+        (alma(80), linf),
         (boundary(400), budget(Norm::L2, NOISE, Unit::Pixel255)),
     ]
 }
@@ -142,9 +152,15 @@ fn odd_images_work() {
 fn who_was_stopped_anywhere_goes_on_to_the_same_result() {
     let (linf, l2) = (budget(Norm::Linf, LINF, Unit::Pixel255), budget(Norm::L2, L2, Unit::Pixel255));
     let noise = budget(Norm::L2, NOISE, Unit::Pixel255);
-    for (spec, budget) in
-        [(smallest(3), linf), (smallest(3), l2), (dag(12), linf), (cw(3, 4), l2), (boundary(30), noise)]
-    {
+    for (spec, budget) in [
+        (smallest(3), linf),
+        (smallest(3), l2),
+        (dag(12), linf),
+        (cw(3, 4), l2),
+        (sure(3, 4, 0.7), l2),
+        (alma(25), linf),
+        (boundary(30), noise),
+    ] {
         let problem = Problem::new(setup(9, 7, budget), &Device::Cpu).unwrap();
         let whole = run(&spec, &problem, &mut Guard::new(&problem), &mut Keeper::default()).unwrap();
         for cancels in 2..=whole.records.len() + 2 {
@@ -159,6 +175,76 @@ fn who_was_stopped_anywhere_goes_on_to_the_same_result() {
             assert_eq!(outcome.smallest, whole.smallest);
         }
     }
+}
+
+/// Written by `tests/oracle/make_minimal_fixtures.py`.
+#[derive(serde::Deserialize)]
+struct Fixture {
+    width: usize,
+    height: usize,
+    levels: Vec<u8>,
+    mask: Vec<bool>,
+    target: Vec<bool>,
+    epsilon: f64,
+    steps: usize,
+    learning_rate: f64,
+    share: f64,
+    /// Every point that is asked about, `[3, height, width]`, for leaving the mask and for reaching the target.
+    away: Vec<Vec<f32>>,
+    towards: Vec<Vec<f32>>,
+}
+
+#[test]
+fn alma_goes_the_way_of_an_independent_derivation() {
+    let fixture: Fixture =
+        serde_json::from_str(include_str!("../../../../tests/fixtures/attacks/minimal.json")).unwrap();
+    let Fixture { width, height, steps, learning_rate, share, .. } = fixture;
+    let mask = |bits: &Vec<bool>| Mask::new(width, height, bits.clone()).unwrap();
+    let spec = AttackSpec::AlmaProx(AlmaProx { steps, learning_rate, share });
+    for (goal, wanted) in [(Goal::Untargeted, &fixture.away), (Goal::Target(mask(&fixture.target)), &fixture.towards)] {
+        let image = Image::new(width, height, fixture.levels.clone()).unwrap();
+        let within = budget(Norm::Linf, fixture.epsilon, Unit::Unit01);
+        let request = Setup::new(image, mask(&fixture.mask), within, toy::preprocess(width, height));
+        let problem = Problem::new(Setup { goal: goal.clone(), ..request }, &Device::Cpu).unwrap();
+        let mut toy = Toy::new(&problem, Fault::None);
+        let outcome = run(&spec, &problem, &mut toy, &mut |_: &StepRecord| ()).unwrap();
+        assert_eq!((outcome.records.len(), outcome.queries.gradient), (steps + 1, steps));
+        // The first question is about the clean image; then two about every point but the last.
+        let found: Vec<_> = toy.seen[1..].iter().step_by(2).take(steps + 1).collect();
+        assert_eq!(found.len(), wanted.len());
+        for (step, (found, wanted)) in found.into_iter().zip(wanted).enumerate() {
+            let found = found.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let worst = found.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0., f32::max);
+            assert!(worst < 5e-4, "{goal:?}, step {step}: off by {worst}");
+        }
+    }
+}
+
+#[test]
+fn what_is_won_with_confidence_is_won_by_more() {
+    let setup = setup(16, 12, budget(Norm::L2, L2, Unit::Pixel255));
+    let sure_of = |confidence| sure(40, 6, confidence);
+    let run = |confidence| attack(&sure_of(confidence), setup.clone()).unwrap();
+    let (plain, sure) = (run(0.), run(2.));
+    assert_eq!(plain.file.bytes, attack(&cw(40, 6), setup.clone()).unwrap().file.bytes);
+    assert_eq!((plain.queries.gradient, sure.queries.gradient), (240, 240));
+    assert!(plain.queries.loss < 20 && sure.queries.loss > 240, "{:?} {:?}", plain.queries, sure.queries);
+    assert!(plain.success.met && sure.success.met);
+    // Pixels whose logit is on the wrong side by 2, at the point that has most of them.
+    let clearly_won = |confidence| {
+        let problem = Problem::new(setup.clone(), &Device::Cpu).unwrap();
+        let mut toy = Toy::new(&problem, Fault::None);
+        crate::attack::run(&sure_of(confidence), &problem, &mut toy, &mut |_: &StepRecord| ()).unwrap();
+        let seen = toy.seen.clone();
+        let won = |x: &candle_core::Tensor| {
+            let logits = crate::oracle::Oracle::logits(&mut toy, x).unwrap().flatten_all().unwrap();
+            let sides = logits.to_vec1::<f32>().unwrap().into_iter().zip(setup.reference.bits());
+            sides.filter(|(z, inside)| if **inside { *z < -2. } else { *z > 2. }).count()
+        };
+        seen.iter().map(won).max().unwrap()
+    };
+    let (plain, sure) = (clearly_won(0.), clearly_won(2.));
+    assert!(sure > plain + 5, "{plain} {sure}");
 }
 
 #[test]
@@ -176,6 +262,11 @@ fn parameters_and_norms_that_make_no_sense_are_refused() {
     assert_eq!(refusal(cw(3, 0), Norm::L2), "rounds");
     assert_eq!(refusal(AttackSpec::Cw(Cw { learning_rate: 0., ..Cw::default() }), Norm::L2), "learning_rate");
     assert_eq!([refusal(cw(3, 3), Norm::Linf), refusal(boundary(3), Norm::Linf)], ["norm"; 2]);
+    assert_eq!([refusal(sure(3, 3, -1.), Norm::L2), refusal(sure(3, 3, f64::NAN), Norm::L2)], ["confidence"; 2]);
+    assert_eq!([refusal(alma(0), Norm::Linf), refusal(alma(3), Norm::L2)], ["steps", "norm"]);
+    let alma = |learning_rate, share| AttackSpec::AlmaProx(AlmaProx { learning_rate, share, ..AlmaProx::default() });
+    assert_eq!(refusal(alma(0., 0.9), Norm::Linf), "learning_rate");
+    assert_eq!([refusal(alma(0.1, 0.), Norm::Linf), refusal(alma(0.1, 1.1), Norm::Linf)], ["share"; 2]);
     assert_eq!(refusal(boundary(1), Norm::L2), "queries");
 }
 

@@ -7,7 +7,7 @@ use crate::attack::protocol::Space;
 use crate::imaging::{Image, Mask};
 use crate::loss::{Loss, Term};
 use crate::model::Preprocess;
-use crate::oracle::{Answer, Measure, Oracle, OracleError};
+use crate::oracle::{Answer, Measure, Oracle, OracleError, Text};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +56,14 @@ impl<'a> Toy<'a> {
             Some(target) => target.clone(),
             None => self.problem.aim().mask.to_tensor(x.device()).expect("fits the CPU"),
         };
+        if let Some(weights) = &measure.weights {
+            return Ok(((&logits * weights)?.sum_all()?, logits.detach()));
+        }
         let term = Term::new(measure.loss.unwrap_or(self.loss), towards, measure.progress);
-        let loss = term.value(&logits, &target)?;
+        let loss = match measure.counted.as_ref().or(self.problem.counted()) {
+            None => term.value(&logits, &target)?,
+            Some(counted) => counted.value(term, &logits, &target)?,
+        };
         let loss = if towards { loss.neg()? } else { loss };
         let loss = if self.fault == Fault::NanLoss { (loss * f64::NAN)? } else { loss };
         Ok((loss, logits.detach()))
@@ -88,12 +94,16 @@ impl Oracle for Toy<'_> {
     }
 
     /// Every letter that a prompt has more than `polyp` makes all pixels a little less likely; an empty one is refused.
-    fn loss_under(&mut self, prompt: &str, x: &Tensor) -> Result<(f32, Tensor), OracleError> {
-        if prompt.is_empty() {
-            return Err(OracleError::Prompt("is empty".into()));
-        }
-        self.shift = 0.4 * (5. - prompt.chars().count() as f64);
-        let answer = self.loss(x);
+    fn loss_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<(f32, Tensor), OracleError> {
+        self.shift = shift(text)?;
+        let answer = self.loss_by(x, measure);
+        self.shift = 0.;
+        answer
+    }
+
+    fn gradient_under(&mut self, text: &Text, x: &Tensor, measure: &Measure) -> Result<Answer, OracleError> {
+        self.shift = shift(text)?;
+        let answer = self.gradient_by(x, measure);
         self.shift = 0.;
         answer
     }
@@ -105,6 +115,15 @@ impl Oracle for Toy<'_> {
             Space::Pixel => logits(x)?,
             Space::Normalised => logits(&self.problem.setup().preprocess.denormalise(x)?)?,
         })?)
+    }
+}
+
+/// What a text adds to every logit.
+fn shift(text: &Text) -> Result<f64, OracleError> {
+    match text.prompt() {
+        Some("") => Err(OracleError::Prompt("is empty".into())),
+        Some(prompt) => Ok(0.4 * (5. - prompt.chars().count() as f64)),
+        None => Err(OracleError::Prompt("the toy reads letters only".into())),
     }
 }
 

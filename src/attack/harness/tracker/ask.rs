@@ -25,7 +25,7 @@ impl Tracker<'_> {
     /// Those of the oracle.
     pub fn decide(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
         let evaluation = self.problem.decide(&oracle.logits(x)?)?;
-        let visited = Visited { at: self.now, x: x.clone(), prompt: None, evaluation };
+        let visited = Visited { at: self.now, x: x.clone(), text: None, evaluation };
         self.record(visited.clone(), Label::default())?;
         Ok(visited)
     }

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::{Label, Saved, Tracker, Visited};
 use crate::attack::AttackError;
-use crate::oracle::{Measure, Oracle};
+use crate::oracle::{Measure, Oracle, text};
 
 impl Tracker<'_> {
     /// Ends a restart at a point that was asked about before, without asking again; where the best point counts, it
@@ -36,7 +36,8 @@ impl Tracker<'_> {
     /// As [`Self::finish`].
     pub fn finish_by(&mut self, x: &Tensor, measure: &Measure, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
         let loss = measure.loss.or_else(|| self.role.as_ref()?.loss);
-        let (loss, logits) = oracle.loss_by(x, &Measure { loss, ..measure.clone() })?;
+        let under = self.under.as_ref().map(|under| &under.text);
+        let (loss, logits) = text::loss(oracle, under, x, &Measure { loss, ..measure.clone() })?;
         let last = self.visited(x, loss, &logits)?;
         let best = self.better(self.round.as_ref(), &last)?.unwrap_or(&last).clone();
         // Recorded once all questions are answered: who is stopped between two of them begins with the first again.

@@ -1,4 +1,4 @@
-//! Points that have names: kinds of corruption, edited prompts. Each counts by itself, and the best becomes the result.
+//! Points that have names: kinds of corruption, other texts. Each counts by itself, and the best becomes the result.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -7,18 +7,37 @@ use utoipa::ToSchema;
 use super::{Tracker, Visited};
 use crate::attack::{AttackError, Evaluation};
 use crate::certify::Certificate;
-use crate::oracle::Oracle;
+use crate::metric::Confusion;
+use crate::oracle::{Oracle, Text};
 use crate::prompt::Family;
 
 /// An edited prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TriedPrompt {
-    /// What was done to the prompt.
-    pub family: Family,
+    /// What was done to the prompt; absent if tokens were replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub family: Option<Family>,
     /// The prompt afterwards.
     pub text: String,
-    /// DSC of the mask against the mask under the original prompt.
+    /// DSC of the mask against the mask of the clean image under the original prompt.
     pub consistency: f64,
+}
+
+impl TriedPrompt {
+    /// A prompt under which the model answered `evaluation`; `clean` is its answer to the clean image under the original
+    /// one.
+    ///
+    /// # Errors
+    /// Masks of different sizes.
+    pub fn new(
+        (family, text): (Option<Family>, String),
+        evaluation: &Evaluation,
+        clean: &Evaluation,
+    ) -> Result<Self, AttackError> {
+        let consistency = Confusion::between(&evaluation.mask, &clean.mask)?.dsc();
+        Ok(Self { family, text, consistency })
+    }
 }
 
 /// What is to be noted of a point besides the model's answer.
@@ -50,7 +69,18 @@ impl Tracker<'_> {
         Ok(visited)
     }
 
-    /// Records what the model said under an edited prompt; it may become the result if it `counts`.
+    /// Asks for the objective at a point that others are to be compared with and records it under its name; it cannot
+    /// become the result.
+    ///
+    /// # Errors
+    /// Those of the oracle, and a loss that is not finite.
+    pub fn compare(&mut self, name: &str, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
+        let (loss, logits) = oracle.loss(x)?;
+        let visited = self.visited(x, loss, &logits)?;
+        self.note(&visited, Label { tried: Some(name.into()), ..Label::default() })
+    }
+
+    /// Records what the model said under another prompt; it may become the result if it `counts`.
     ///
     /// # Errors
     /// A device that failed.
@@ -58,12 +88,26 @@ impl Tracker<'_> {
         &mut self,
         x: &Tensor,
         evaluation: Evaluation,
-        prompt: TriedPrompt,
+        (family, prompt): (Option<Family>, String),
         counts: bool,
     ) -> Result<(), AttackError> {
-        let visited = Visited { at: self.now, x: x.clone(), prompt: Some(prompt.text.clone()), evaluation };
-        let label = Label { tried: Some(prompt.family.name().into()), prompt: Some(prompt), gradient: None };
+        let tried = TriedPrompt::new((family, prompt.clone()), &evaluation, self.clean())?;
+        let visited = Visited { at: self.now, x: x.clone(), text: Some(Text::Prompt(prompt)), evaluation };
+        let label = Label { prompt: Some(tried), ..Label::default() };
         if counts { self.enter(visited, label) } else { self.note(&visited, label) }
+    }
+
+    /// Records what the model said under the problem's own prompt; it may become the result.
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn try_original(&mut self, x: &Tensor, evaluation: Evaluation) -> Result<(), AttackError> {
+        self.enter(Visited { at: self.now, x: x.clone(), text: None, evaluation }, Label::default())
+    }
+
+    /// Whether this restart has a point that may become the result.
+    pub fn has_result(&self) -> bool {
+        self.round.is_some()
     }
 
     /// Ends a restart at the best point that was tried out: writes it as a file and asks about the file. Without such a
