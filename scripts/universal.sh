@@ -3,8 +3,8 @@
 #
 #   scripts/universal.sh DATA [LIMIT]
 #
-# DATA as for scripts/demo-tables.sh; LIMIT is the number of held-out images of each set (10 if left out). With 10 about 25
-# minutes on one core. SEGPROBE names a program that is built already.
+# DATA as for scripts/demo-tables.sh; LIMIT is the number of held-out images of each set (10 if left out). With 10 about a
+# quarter of an hour on one core. SEGPROBE names a program that is built already.
 set -euo pipefail
 data=$(realpath "$1")
 limit=${2:-10}
