@@ -77,7 +77,7 @@ pub fn run(args: &OneImageArgs) -> Result<()> {
     let request = args.request(&mut inputs)?;
     let (model, source) = args.model.open()?;
     let engine = Engine::spawn(Box::new(model), EngineConfig::default())?;
-    let (others, other_identities) = args.transfer.open(&args.model)?;
+    let others = args.transfer.open(&args.model)?;
     let identity = ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?;
 
     let points = request.attack.points() * if request.defence.is_some() { 2 } else { 1 };
@@ -87,12 +87,12 @@ pub fn run(args: &OneImageArgs) -> Result<()> {
         bar.set_message(format!("DSC {:.3}", record.dsc));
     };
     let mut run = run_attack(&engine, &request, Control { cancel: CancelToken::default(), watcher: &mut progress })?;
-    run.transfer_to(&others)?;
+    run.transfer_to(&others.engines)?;
     bar.finish_and_clear();
 
     let files = run.artifacts()?;
     let manifest = Manifest::new(
-        (identity, other_identities, Machine::this(engine.device(), engine.precision())),
+        (identity, others.identities, Machine::this(engine.device(), engine.precision())),
         inputs.sha256,
         (&run.result.request, run.duration),
         &files,

@@ -12,7 +12,7 @@ use super::attack::{perturbation, progress_bar};
 use super::attack_args::AttackArgs;
 use super::cases::{self, Side};
 use super::model_args::ModelArgs;
-use super::transfer_args::TransferArgs;
+use super::transfer_args::{Others, TransferArgs};
 use crate::attack::{AttackSpec, Protocol, catalogue};
 use crate::engine::{Engine, EngineConfig};
 use crate::evaluation::{Grid, Named, Planned, Summary, run_grid};
@@ -110,8 +110,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let max_rows = config.max_rows.max(grid.jobs);
     let engine = Engine::spawn(Box::new(model), EngineConfig { max_rows, ..config })?;
 
-    let (others, transfer_to) = args.transfer.open(&args.model)?;
-    grid.transfer_to = others;
+    let Others { engines, identities } = args.transfer.open(&args.model)?;
+    grid.transfer_to = engines;
     let tasks = cases.len() * (grid.attacks.len() + 1);
     let bar = progress_bar(tasks as u64, "{elapsed} {wide_bar} {pos} of {len}, {eta} left");
     let rows = run_grid(&engine, &cases, &grid, &|| bar.inc(1));
@@ -125,7 +125,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let document = Document {
         code: Code::this(),
         model: ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?,
-        transfer_to,
+        transfer_to: identities,
         machine: Machine::this(engine.device(), engine.precision()),
         defence: grid.defence.as_ref(),
         protocol: grid.protocol,

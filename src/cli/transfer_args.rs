@@ -15,6 +15,14 @@ pub struct TransferArgs {
     transfer_to: Vec<String>,
 }
 
+/// Other models, opened.
+pub struct Others {
+    /// Each with its name.
+    pub engines: Vec<(String, Engine)>,
+    /// What a manifest records of them.
+    pub identities: Vec<ModelIdentity>,
+}
+
 /// The name that stands for the model in the binary.
 const DEMO: &str = "demo";
 
@@ -23,7 +31,7 @@ impl TransferArgs {
     ///
     /// # Errors
     /// A model that cannot be used, or two of one name.
-    pub fn open(&self, attacked: &ModelArgs) -> Result<(Vec<(String, Engine)>, Vec<ModelIdentity>)> {
+    pub fn open(&self, attacked: &ModelArgs) -> Result<Others> {
         let (mut engines, mut identities) = (Vec::<(String, Engine)>::new(), vec![]);
         for folder in &self.transfer_to {
             let model = (folder != DEMO).then(|| folder.clone());
@@ -37,6 +45,6 @@ impl TransferArgs {
             identities.push(ModelIdentity::new(&name, &source, None)?);
             engines.push((name, engine));
         }
-        Ok((engines, identities))
+        Ok(Others { engines, identities })
     }
 }

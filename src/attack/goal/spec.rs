@@ -287,8 +287,8 @@ mod tests {
         assert_eq!(refused("shift=0,0"), "goal/shift");
         assert_eq!(refused("shift=0,70000"), "goal/shift/dy_px");
         assert_eq!(refused("shift=-70000,0"), "goal/shift/dx_px");
-        for (name, wrong) in [("goal/grow/percent", ["grow=0", "grow=-5", "grow=1001", "grow=nan"])] {
-            wrong.iter().for_each(|goal| assert_eq!(refused(goal), name));
+        for wrong in ["grow=0", "grow=-5", "grow=1001", "grow=nan"] {
+            assert_eq!(refused(wrong), "goal/grow/percent");
         }
         assert_eq!([refused("shrink=0"), refused("shrink=100")], ["goal/shrink/percent"; 2]);
         for prompt in ["left lung", " LEFT LUNG ", "  ", ""] {

@@ -52,9 +52,10 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
         allowed_region: None,
         perturbation: None,
     };
-    if let Some((bytes, size)) = perturbation(upload)? {
-        files.push((Role::Perturbation, bytes));
-        inputs.perturbation = Some(kept(Role::Perturbation, "safetensors".into(), size, vec![]));
+    if let Some(read) = perturbation(upload)? {
+        let bytes = read.to_bytes().map_err(|error| SpecError::new(Role::Perturbation.pointer(), error))?;
+        files.push((Role::Perturbation, bytes.into()));
+        inputs.perturbation = Some(kept(Role::Perturbation, "safetensors".into(), read.size(), vec![]));
     }
     let (mut reference, mut target, mut region) = (None, None, None);
     for (role, bytes) in upload.files().filter(|(role, _)| !matches!(role, Role::Image | Role::Perturbation)) {
@@ -85,14 +86,12 @@ pub(in crate::jobs) fn ingest(upload: &Upload, hashes: &Hashes, rules: &Rules) -
     Ok(Ingested { inputs, files })
 }
 
-/// The perturbation as it is kept, and its height and width: read strictly and written again, so that nothing else is.
-fn perturbation(upload: &Upload) -> Result<Option<(Bytes, (usize, usize))>, SpecError> {
+/// The perturbation, read strictly: it is kept as it is written again, so that nothing else is.
+fn perturbation(upload: &Upload) -> Result<Option<UniversalPerturbation>, SpecError> {
     let blame = |error: &dyn std::error::Error| SpecError::new(Role::Perturbation.pointer(), error);
     let given = upload.perturbation.as_ref();
     check_perturbation(&upload.spec.attack, given.is_some()).map_err(|error| blame(&error))?;
-    let Some(bytes) = given else { return Ok(None) };
-    let read = UniversalPerturbation::from_bytes(bytes).map_err(|error| blame(&error))?;
-    Ok(Some((read.to_bytes().map_err(|error| blame(&error))?.into(), read.size())))
+    given.map(|bytes| UniversalPerturbation::from_bytes(bytes).map_err(|error| blame(&error))).transpose()
 }
 
 fn fitting_mask(bytes: &[u8], (role, image): (Role, &Image), limits: &Limits) -> Result<Mask, JobError> {

@@ -25,7 +25,7 @@ pub(super) fn file(levels: f64) -> anyhow::Result<Vec<u8>> {
         training: None,
         held_out: None,
     };
-    let value = |i: usize| if (i / 16 + i) % 2 == 0 { levels / 255. } else { -levels / 255. };
+    let value = |i: usize| if (i / 16 + i).is_multiple_of(2) { levels / 255. } else { -levels / 255. };
     let values: Vec<f32> = (0..3 * 16 * 16).map(|i| value(i) as f32).collect();
     let delta = Tensor::from_vec(values, (3, 16, 16), &Device::Cpu)?;
     Ok(UniversalPerturbation::new(&delta, about)?.to_bytes()?)

@@ -28,7 +28,7 @@ fn pattern((height, width): (usize, usize), levels: f64) -> Arc<UniversalPerturb
         training: None,
         held_out: None,
     };
-    let value = |i: usize| if (i * i / 3) % 2 == 0 { levels / 255. } else { -levels / 255. };
+    let value = |i: usize| if (i * i / 3).is_multiple_of(2) { levels / 255. } else { -levels / 255. };
     let values: Vec<f32> = (0..3 * height * width).map(|i| value(i) as f32).collect();
     let delta = Tensor::from_vec(values, (3, height, width), &Device::Cpu).unwrap();
     Arc::new(UniversalPerturbation::new(&delta, about).unwrap())
