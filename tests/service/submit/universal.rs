@@ -96,6 +96,6 @@ async fn a_perturbation_that_is_missing_damaged_or_not_wanted_is_named() -> Chec
     }
     let listed = client.get_json("/attack-methods/universal").await?;
     let needs = listed["needs"].as_array().context("needs")?;
-    ensure!(needs == &[json!("perturbation")] && listed["threat_model"] == "transfer", "{listed}");
+    ensure!(*needs == [json!("perturbation")] && listed["threat_model"] == "transfer", "{listed}");
     service.finish().await
 }
