@@ -237,7 +237,7 @@ fn patches_and_constraints_are_run() {
     assert_eq!(result["patch"]["pixels"], 18 * 14);
     assert_eq!(result["steps"][0]["tried"], "grey_patch");
     assert!(said.contains("which no score counts"), "{said}");
-    assert!(desk.refusal("--image image.png --method patch --epsilon 8").contains("has no budget"));
+    assert!(desk.refusal_to("--method patch --epsilon 8").contains("has no budget"));
 
     desk.attack("--image image.png --mask mask.png --method alma_prox --epsilon 32 --steps 6 --out alma");
     let result = desk.json("alma/result.json");
@@ -260,7 +260,7 @@ fn goals_with_parameters_reach_the_attack() {
             assert!(result["clean"]["dsc_to_target"].as_f64() < Some(1.), "{protocol}");
         }
     }
-    let refusal = |goal: &str| desk.refusal(&format!("--image image.png --mask mask.png --goal {goal}"));
+    let refusal = |goal: &str| desk.refusal_to(&format!("--mask mask.png --goal {goal}"));
     assert!(refusal("shift=90,0").contains("out of the frame"));
     assert!(refusal("shrink=100").contains("less than 100"));
     assert!(refusal("bigger=3").contains("shift=DX,DY"));
