@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SIDE, CAPTION, COLUMNS = 176, 30, 6
 # What a method needs besides its defaults to be seen at its work in little time.
 FLAGS = {
+    "boundary": ["--norm", "l2", "--epsilon", "20000"],
     "cw": ["--norm", "l2", "--epsilon", "4000"],
     "universal": None,  # needs a perturbation that was trained before
     "corruption": None,  # has a figure of its own

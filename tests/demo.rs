@@ -75,10 +75,10 @@ fn every_sample_is_segmented_and_loses_its_mask() -> Result<()> {
 #[test]
 fn the_strongest_of_several_attacks_is_no_weaker_than_one_of_them() -> Result<()> {
     let engine = demo()?;
-    for of in SAMPLES {
-        let single = attack(&engine, of, pgd(12), Goal::Untargeted)?;
-        let strongest = AttackSpec::Strongest(Strongest { steps: 12, ..Strongest::default() });
-        let strongest = attack(&engine, of, strongest, Goal::Untargeted)?;
+    for of in &SAMPLES[..2] {
+        let single = attack(&engine, *of, pgd(6), Goal::Untargeted)?;
+        let strongest = AttackSpec::Strongest(Strongest { steps: 6, ..Strongest::default() });
+        let strongest = attack(&engine, *of, strongest, Goal::Untargeted)?;
         let dsc = strongest.adversarial_file.scores.overlap.dsc;
         assert!(dsc <= single.adversarial_file.scores.overlap.dsc, "{of:?}: {dsc}");
         assert!(strongest.within_budget == Some(true) && strongest.perturbation.linf_levels <= 8);

@@ -39,8 +39,8 @@ async fn the_schema_of_every_method_accepts_its_defaults_and_no_unknown_field() 
             ensure!(!text(item, field).is_empty(), "{field}: {item}");
         }
         ensure!(!text(&item["paper"], "title").is_empty(), "{item}");
-        // What nature or the text does has no budget, so no norm.
-        let bounded = !["natural", "prompt"].contains(&text(item, "threat_model"));
+        // What nature or the text does has no budget, so no norm; that of a patch is an area.
+        let bounded = !["natural", "prompt"].contains(&text(item, "threat_model")) && method != "patch";
         ensure!(item["norms"].as_array().context("norms")?.is_empty() != bounded, "{item}");
         let schema = jsonschema::draft202012::new(&item["parameters"])?;
         let mut parameters = item["defaults"].clone();
