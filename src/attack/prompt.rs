@@ -141,7 +141,7 @@ impl Attack for Prompt {
 struct Trials {
     edits: Edits,
     seen: BTreeSet<String>,
-    /// What [`Evaluation::rank`] says of each text that the model answered, in order: of those that were answered before
+    /// What `Evaluation::rank` says of each text that the model answered, in order: of those that were answered before
     /// the attack was stopped there is nothing else left, and nothing else is needed.
     ranks: Vec<Vec<f64>>,
     /// How many of these texts came up again so far.

@@ -1,12 +1,12 @@
 //! One perturbation for many images: training it, and finding out whether it is one.
 //!
-//! A universal perturbation `v` is trained on some images ([`train`]) and judged on others ([`measure`]), which it has
+//! A universal perturbation `v` is trained on some images ([`train`]) and judged on others ([`measure()`]), which it has
 //! never seen ([`Split`]). A model that falls to `v` may just be falling to noise, so the same images also meet noise
 //! of the same size and `v` itself with its structure destroyed ([`controls`]); only what `v` does beyond all of
 //! these speaks for a universal perturbation ([`Figures`]).
 //!
 //! Training works at the network's size, and sees `v` as the network will see it after it was enlarged to an image and
-//! shrunk again with it ([`example`]).
+//! shrunk again with it (`example.rs`).
 
 pub mod controls;
 mod example;
