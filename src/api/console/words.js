@@ -29,7 +29,7 @@ export function ago(time) {
 export function inShort(spec) {
   const goal = spec.goal && spec.goal !== "untargeted" ? `, ${goalWords(spec.goal)}` : "";
   const { method, ...parameters } = spec.attack;
-  const strength = spec.budget ? budgetWords(spec.budget) : Object.values(parameters).join(", ");
+  const strength = spec.budget ? budgetWords(spec.budget) : Object.values(parameters).filter((value) => typeof value !== "object").join(", ");
   return `${[methodTitle(method), strength].filter(Boolean).join(", ")}${goal}`;
 }
 
@@ -74,7 +74,13 @@ export function shortId(id) {
   return `…${id.slice(-8)}`;
 }
 
-/** A method's name for people: `MI-FGSM` for `mi_fgsm`. */
+const SPELLED = { padam: "PAdam", cw: "C&W", hot_flip: "HotFlip", seg_certify: "SegCertify", alma_prox: "ALMA prox" };
+const ACRONYM = /^(fgsm|bim|mi|ni|di|ti|pgd|apgd|dct|dag|nes|spsa)$/;
+
+/** A method's name for people: `MI-FGSM` for `mi_fgsm`, `Square mask` for `square_mask`. */
 export function methodTitle(method) {
-  return method.toUpperCase().replaceAll("_", "-");
+  if (SPELLED[method]) return SPELLED[method];
+  const words = method.split("_");
+  if (words.every((word) => ACRONYM.test(word))) return words.join("-").toUpperCase();
+  return words.join(" ").replace(/^./, (letter) => letter.toUpperCase());
 }
