@@ -2,7 +2,7 @@
 # Attacks the demo model's validation images with every method, and some of them with other libraries, and writes
 # docs/strength.md.
 #
-#   bench/strength.sh DATA [LIMIT [attacks|peers|cost|page]...]
+#   bench/strength.sh DATA [LIMIT [attacks|losses|peers|cost|page]...]
 #
 # DATA as for scripts/demo-tables.sh; LIMIT is the number of validation images of each set (3 if left out), of which the
 # other libraries attack every second. About two minutes an image on two cores; the part `cost` takes times, and the
@@ -12,7 +12,7 @@ set -euo pipefail
 data=$(realpath "$1")
 limit=${2:-3}
 shift $(($# > 2 ? 2 : $#))
-parts=${*:-attacks peers cost page}
+parts=${*:-attacks losses peers cost page}
 cd "$(dirname "$0")/.."
 out=out/strength
 sets=(kvasir_polyp isic2017_skin hc18_fetal_head montgomery_lungs dsb2018_fluorescence dsb2018_histology)
@@ -34,6 +34,17 @@ attacks() {
     for set in "${sets[@]}"; do
         "$segprobe" evaluate --data "$data/$set" --split validation --limit "$limit" --epsilon 1,2,4,8 --unit pixel255 \
             --steps 40 --parameter queries=100 "${flags[@]}" --out "$out/attacks/$set"
+    done
+}
+# APGD by each loss, on two images of each set
+losses() {
+    folders=()
+    for set in "${sets[@]}"; do folders+=(--data "$data/$set"); done
+    for loss in dice_ce soft_dice bce masked_ce balanced_masked_ce jsd margin cos_pgd; do
+        for reduced in false true; do
+            "$segprobe" evaluate "${folders[@]}" --split validation --limit 2 --epsilon 2,8 --unit pixel255 --steps 40 \
+                --method apgd --loss "$loss" --parameter "radius_reduction=$reduced" --out "$out/losses/$loss-$reduced"
+        done
     done
 }
 peers() { "$python" -m strength.peers "$data" --segprobe "$segprobe" --out "$out"; }

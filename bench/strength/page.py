@@ -93,6 +93,16 @@ def checks(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def losses(out: Path) -> str:
+    found = {folder.name: read(folder / "results.csv") for folder in sorted((out / "losses").iterdir())}
+    names = sorted({name.rsplit("-", 1)[0] for name in found})
+    mean = lambda name, epsilon: fmean(r.dsc for r in found[name] if (r.method, r.epsilon) == ("apgd", epsilon))  # noqa: E731
+    lines = [[f"`{loss}`", *(f"{mean(f'{loss}-{reduced}', epsilon):.3f}" for epsilon in ("2", "8") for reduced in ("false", "true"))]
+             for loss in names]
+    lines.sort(key=lambda line: line[-1])
+    return table(["loss of `apgd`", "2/255", "2/255, from larger budgets", "8/255", "8/255, from larger budgets"], lines)
+
+
 def side_by_side(rows: list[Row], out: Path) -> str:
     lines, linf = [], json.loads((out / "peers" / "linf.json").read_text())
     for name, (method, _) in libraries.ATTACKS.items():
@@ -133,6 +143,8 @@ def main():
     asked = parser.parse_args()
     rows = read_all(asked.out / "attacks")
     parts = {"dsc": strength(rows, "dsc"), "iou": strength(rows, "iou"), "sets": by_set(rows), "checks": checks(rows)}
+    if (asked.out / "losses").exists():
+        parts["losses"] = losses(asked.out)
     if (asked.out / "peers" / "refused.json").exists():
         parts |= {"peers": side_by_side(rows, asked.out), "refused": refused(asked.out)}
     if (asked.out / "cost.json").exists():

@@ -47,6 +47,7 @@ impl Default for Strongest {
             alone(MemberMethod::Fgsm),
             alone(MemberMethod::MiFgsm),
             alone(MemberMethod::Pgd),
+            alone(MemberMethod::Padam),
             alone(MemberMethod::Apgd),
             apgd(Loss::SoftDice, true),
             apgd(Loss::SoftDice, false),
