@@ -5,7 +5,7 @@
 #   bench/strength.sh DATA [LIMIT [attacks|losses|peers|cost|page]...]
 #
 # DATA as for scripts/demo-tables.sh; LIMIT is the number of validation images of each set (3 if left out), of which the
-# other libraries attack every second. About two minutes an image on two cores; the part `cost` takes times, and the
+# other libraries attack every third. About two minutes an image on two cores; the part `cost` takes times, and the
 # machine should have nothing else to do. SEGPROBE names a program that is built already, STRENGTH_PYTHON an interpreter
 # with bench/strength/requirements.txt. The parts that are named are run; all of them if none is.
 set -euo pipefail

@@ -78,7 +78,7 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("--segprobe", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=2)
+    parser.add_argument("--every", type=int, default=3)
     asked = parser.parse_args()
     out = asked.out / "peers"
     shutil.rmtree(out, ignore_errors=True)

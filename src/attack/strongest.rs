@@ -45,6 +45,7 @@ impl Default for Strongest {
         let apgd = |loss, radius_reduction| Member { method: MemberMethod::Apgd, loss: Some(loss), radius_reduction };
         let members = vec![
             alone(MemberMethod::Fgsm),
+            alone(MemberMethod::Bim),
             alone(MemberMethod::MiFgsm),
             alone(MemberMethod::Pgd),
             alone(MemberMethod::Padam),

@@ -117,7 +117,7 @@ fn a_value_that_makes_no_sense_is_pointed_at() {
         (json!({"attack": {"method": "apgd"}, "protocol": "corrected"}), "/spec/protocol", "fgsm and pgd only"),
         (json!({"attack": {"method": "mi_fgsm", "decay": 2}}), "/spec/attack/decay", "0 (no momentum) to 1"),
         (json!({"attack": {"method": "strongest", "members": []}}), "/spec/attack/members", "at least one"),
-        (json!({"attack": {"method": "strongest", "steps": 4000}}), "/spec/attack/steps", "36017"),
+        (json!({"attack": {"method": "strongest", "steps": 4000}}), "/spec/attack/steps", "40018"),
         (json!({"loss": "bce", "protocol": "corrected"}), "/spec/loss", "fixes the loss"),
         (json!({"attack": {"method": "square", "queries": 20_000}}), "/spec/attack/queries", "one for each question"),
         (json!({"attack": {"method": "nes", "queries": 3}}), "/spec/attack/queries", "at least four times"),
