@@ -14,12 +14,14 @@ from statistics import fmean
 
 from .results import read
 
-SETS = ("kvasir_polyp", "isic2017_skin", "hc18_fetal_head", "montgomery_lungs", "dsb2018_fluorescence", "dsb2018_histology")
+SETS = ("kvasir_polyp", "hc18_fetal_head", "dsb2018_fluorescence")
 EPSILON, STEPS, QUERIES = 8, 40, 100
+STEPPED = ("bim", "mi_fgsm", "ni_fgsm", "di_fgsm", "ti_fgsm", "pgd", "apgd", "padam", "dct", "strongest", "alma_prox", "dag", "joint", "patch",
+           "prompt_embedding")
 BOUNDED = ("fgsm", "bim", "mi_fgsm", "ni_fgsm", "di_fgsm", "ti_fgsm", "pgd", "apgd", "padam", "dct", "strongest",
-           "noise", "square", "square_mask", "nes", "spsa", "boundary", "smallest_epsilon", "dag")
-L2 = ("cw",)
-UNBOUNDED = ("corruption", "prompt")
+           "noise", "square", "square_mask", "nes", "spsa", "smallest_epsilon", "alma_prox", "dag", "joint")
+L2 = ("boundary", "cw")
+UNBOUNDED = ("corruption", "prompt", "hot_flip", "prompt_embedding", "patch", "seg_certify")
 
 
 class Clock:
@@ -49,7 +51,7 @@ def flags_of(method: str) -> list[str]:
     """The same number of steps or questions for all that have one."""
     if method in ("noise", "square", "square_mask", "nes", "spsa", "boundary"):
         return ["--parameter", f"queries={QUERIES}"]
-    return [] if method in ("fgsm", "smallest_epsilon", "cw") else ["--steps", str(STEPS)]
+    return ["--steps", str(STEPS)] if method in STEPPED else []
 
 
 def members(program: str) -> list[dict]:
@@ -66,21 +68,19 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=1)
     clock = Clock(parser.parse_args())
-    found = {"none": clock.run("none", "--method", "none")}
-    for method in BOUNDED:
-        found[method] = clock.attack(method, method, *flags_of(method))
-    for method in L2:
-        found[method] = clock.attack(method, method, "--norm", "l2", epsilon=2000)
-    found["corruption"] = clock.attack("corruption", "corruption", epsilon=None)
-    found["prompt"] = clock.attack("prompt", "prompt", epsilon=None)
-    alone = {}
+    found, alone = {"none": clock.run("none", "--method", "none")}, {}
     for member in members(clock.asked.segprobe):
         loss, reduced = member.get("loss"), member.get("radius_reduction", False)
         flags = [*flags_of(member["method"]), *(["--loss", loss] if loss else []),
                  *(["--parameter", "radius_reduction=true"] if reduced else [])]
         name = " ".join(filter(None, (member["method"], loss, "from larger budgets" if reduced else None)))
         alone[name] = clock.attack(f"member {name}", member["method"], *flags)
-    (clock.asked.out / "cost.json").write_text(json.dumps({"methods": found, "members": alone}, indent=1))
+    runs = [*((method, [], EPSILON) for method in BOUNDED), *((method, ["--norm", "l2"], 20000) for method in L2),
+            *((method, [], None) for method in UNBOUNDED)]
+    for method, flags, epsilon in runs:
+        found[method] = clock.attack(method, method, *flags_of(method), *flags, epsilon=epsilon)
+        # after each: what fails late loses nothing
+        (clock.asked.out / "cost.json").write_text(json.dumps({"methods": found, "members": alone}, indent=1))
 
 
 if __name__ == "__main__":
