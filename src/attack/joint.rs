@@ -4,11 +4,10 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::harness::random::Draw;
-use super::prompt::check_texts;
+use super::prompt::{check_texts, first_edits};
 use super::{Attack, AttackError, Epsilon, Pgd, Problem, Tracker, steps};
 use crate::oracle::{Measure, Oracle, OracleError, Text};
-use crate::prompt::{Edit, Edits, Family, edits};
+use crate::prompt::{Edit, Edits, Family};
 
 const MOST_ROUNDS: usize = 8;
 
@@ -52,12 +51,9 @@ impl Joint {
 
     /// The texts to choose from in each turn: the prompt itself, without a family, and its edits.
     fn choices(&self, problem: &Problem) -> Vec<(Option<Family>, String)> {
-        let prompt = &problem.setup().prompt;
-        let key = |family: Family| problem.random().key(Draw { restart: 0, step: 0, purpose: family.name() });
-        let given = self.texts.iter().filter(|text| *text != prompt).map(|text| (Family::Given, text.clone()));
-        let edited = edits(prompt, &self.edits.families(), key).into_iter().map(|Edit { family, text }| (family, text));
-        let all = given.chain(edited).map(|(family, text)| (Some(family), text));
-        std::iter::once((None, prompt.clone())).chain(all).collect()
+        let edited = first_edits(&self.texts, self.edits, problem).into_iter();
+        let edited = edited.map(|Edit { family, text }| (Some(family), text));
+        std::iter::once((None, problem.setup().prompt.clone())).chain(edited).collect()
     }
 }
 

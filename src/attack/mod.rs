@@ -121,6 +121,11 @@ pub trait Attack {
         !self.norms().is_empty()
     }
 
+    /// Whether a defence may stand before the model.
+    fn takes_defence(&self) -> bool {
+        true
+    }
+
     /// What it looks for, and so which of its points becomes the result.
     fn seeks(&self) -> Seeks {
         Seeks::Strongest

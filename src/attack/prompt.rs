@@ -54,13 +54,14 @@ impl Prompt {
     fn edited_again(&self) -> Vec<Family> {
         self.edits.families().into_iter().filter(|family| family.keeps_meaning()).collect()
     }
+}
 
-    /// The edits of the first round.
-    fn first(&self, problem: &Problem, prompt: &str) -> Vec<Edit> {
-        let given = self.texts.iter().filter(|text| *text != prompt);
-        let given = given.map(|text| Edit { family: Family::Given, text: text.clone() });
-        given.chain(edits(prompt, &self.edits.families(), |family| key(problem, family, (0, 0)))).collect()
-    }
+/// The given texts and the edits of the problem's prompt.
+pub(super) fn first_edits(texts: &[String], which: Edits, problem: &Problem) -> Vec<Edit> {
+    let prompt = &problem.setup().prompt;
+    let given = texts.iter().filter(|text| *text != prompt);
+    let given = given.map(|text| Edit { family: Family::Given, text: text.clone() });
+    given.chain(edits(prompt, &which.families(), |family| key(problem, family, (0, 0)))).collect()
 }
 
 /// Refuses too many texts, and those that no request may have.
@@ -116,7 +117,7 @@ impl Attack for Prompt {
         let ranks = log.resume().map_or(Ok(vec![]), |[ranks]: [Tensor; 1]| ranks.to_vec2())?;
         let mut trials = Trials { edits: self.edits, seen: BTreeSet::new(), ranks, told: 0 };
         let mut beam = vec![];
-        for edit in self.first(problem, &problem.setup().prompt) {
+        for edit in first_edits(&self.texts, self.edits, problem) {
             beam.extend(trials.try_out(edit, problem, oracle, log)?);
         }
         for round in 1..self.rounds {

@@ -80,6 +80,11 @@ impl Attack for SegCertify {
         Ok(())
     }
 
+    /// It puts its own noise there.
+    fn takes_defence(&self) -> bool {
+        false
+    }
+
     fn norms(&self) -> &'static [Norm] {
         &[]
     }

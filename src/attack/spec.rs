@@ -142,6 +142,18 @@ impl AttackSpec {
         Err(steps::refused("norm", value, rule))
     }
 
+    /// Refuses a defence before the model, if there is one and the method takes none.
+    ///
+    /// # Errors
+    /// [`AttackError::Parameter`] with the name `defence`.
+    pub fn check_defence(&self, defended: bool) -> Result<(), AttackError> {
+        if defended && !self.attack().takes_defence() {
+            let rule = "this method puts its own noise before the model: leave the defence out";
+            return Err(steps::refused("defence", "given", rule));
+        }
+        Ok(())
+    }
+
     /// [`Attack::points`].
     pub fn points(&self) -> u64 {
         self.attack().points()

@@ -103,6 +103,6 @@ impl Attack for Strongest {
         let Some((member, start)) = self.role(log.restart()) else { return Ok(()) };
         log.play(Role { name: member.to_string(), start, loss: member.loss });
         let mut oracle = WithLoss { oracle, loss: member.loss };
-        member.attack(self.steps, start).run(problem, &mut oracle, log)
+        member.attack(self.steps).run(problem, &mut oracle, log)
     }
 }

@@ -141,9 +141,7 @@ impl OneImageArgs {
         self.goal.check(&self.prompt)?;
         check_perturbation(&attack, self.perturbation.is_some()).context("--perturbation")?;
         let perturbation = self.perturbation.as_deref().map(|path| inputs.perturbation(path)).transpose()?;
-        if self.attack.defence.is_some() && matches!(attack, AttackSpec::SegCertify(_)) {
-            bail!("--defence: seg_certify puts its own noise before the model: leave it out");
-        }
+        attack.check_defence(self.attack.defence.is_some()).context("--defence")?;
         Ok(AttackRequest {
             image: inputs.image(&self.image)?,
             reference: inputs.mask("mask", self.mask.as_ref())?,

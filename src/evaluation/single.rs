@@ -113,12 +113,17 @@ fn answered(engine: &Engine, image: &Image, goal: Goal) -> Result<Goal, RunError
     Ok(Goal::Swap(swap, Some(answer)))
 }
 
+/// The logits of an image at the network's own output size.
+pub(super) fn answer(engine: &Engine, image: &Image, prompt: &str) -> Result<Tensor, RunError> {
+    Ok(engine.segment(&engine.prepare(prompt)?, &image.to_tensor(engine.device())?)?)
+}
+
 /// The mask that the model sees in an image, at the image's own size.
 ///
 /// # Errors
 /// A prompt that cannot be used, a failing model.
 pub fn segment(engine: &Engine, image: &Image, prompt: &str) -> Result<Mask, RunError> {
-    let logits = engine.segment(&engine.prepare(prompt)?, &image.to_tensor(engine.device())?)?;
+    let logits = answer(engine, image, prompt)?;
     let upsampling = Resize::new(logits.dims2()?, (image.height(), image.width()), &Device::Cpu)?;
     Ok(upsampled_mask(&upsampling, &logits)?)
 }
@@ -128,7 +133,7 @@ pub fn segment(engine: &Engine, image: &Image, prompt: &str) -> Result<Mask, Run
 /// # Errors
 /// A prompt that cannot be used, a failing model, logits that are not finite.
 pub fn logits(engine: &Engine, image: &Image, prompt: &str) -> Result<Tensor, RunError> {
-    let logits = engine.segment(&engine.prepare(prompt)?, &image.to_tensor(engine.device())?)?;
+    let logits = answer(engine, image, prompt)?;
     let logits = upsample(&logits.to_device(&Device::Cpu)?, (image.height(), image.width()))?;
     if logits.flatten_all()?.to_vec1::<f32>()?.iter().any(|z| !z.is_finite()) {
         let reason = "the model's logits are not finite: its weights or adapters do not work on this image";

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::RunError;
 use super::result::Reference;
-use super::single::AttackRun;
+use super::single::{AttackRun, answer};
 use crate::attack::{Evaluation, Problem, Success};
 use crate::engine::Engine;
 use crate::imaging::{Image, Mask};
@@ -73,6 +73,5 @@ impl AttackRun {
 }
 
 fn seen(problem: &Problem, engine: &Engine, (image, prompt): (&Image, &str)) -> Result<Evaluation, RunError> {
-    let logits = engine.segment(&engine.prepare(prompt)?, &image.to_tensor(engine.device())?)?;
-    Ok(problem.score(0., &logits)?)
+    Ok(problem.score(0., &answer(engine, image, prompt)?)?)
 }

@@ -13,6 +13,7 @@ mod example;
 mod figures;
 mod measure;
 mod moosavi;
+mod pass;
 mod sgd_uap;
 mod split;
 mod table;
@@ -31,6 +32,7 @@ pub use example::Example;
 pub use figures::{Beside, Change, Figures, SetFigures};
 pub use measure::{Ends, Measured, measure};
 pub use moosavi::Moosavi;
+pub use pass::Pass;
 pub use sgd_uap::SgdUap;
 pub use split::Split;
 pub use table::markdown;
@@ -60,19 +62,6 @@ pub struct Plan {
     pub criterion: Criterion,
     /// Seed of the order of images.
     pub seed: u64,
-}
-
-/// One pass over the images, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Pass {
-    /// Its number, from 1.
-    pub pass: usize,
-    /// Mean objective at the points that were asked about.
-    pub loss: f64,
-    /// Mean DSC there, at the network's size.
-    pub dsc: f64,
-    /// Share of the images that were broken there.
-    pub broken: f64,
 }
 
 impl Method {

@@ -4,8 +4,8 @@ use candle_core::Tensor;
 use serde::Serialize;
 
 use super::example::{Example, at_once};
-use super::sgd_uap::{Tally, length};
-use super::{Pass, Within, refused};
+use super::pass::{Pass, Tally};
+use super::{Within, refused};
 use crate::attack::{AttackError, Epsilon};
 use crate::oracle::Measure;
 
@@ -44,7 +44,7 @@ impl Moosavi {
         done: &mut dyn FnMut(&Pass),
     ) -> Result<Tensor, AttackError> {
         self.check()?;
-        let alpha = length(self.alpha, DEFAULT_SHARE, within);
+        let alpha = within.length(self.alpha, DEFAULT_SHARE);
         let all: Vec<usize> = (0..examples.len()).collect();
         let mut v = within.zero().clone();
         for pass in 0..self.epochs {

@@ -4,8 +4,9 @@ use candle_core::Tensor;
 use serde::Serialize;
 
 use super::example::{Example, Slope, at_once};
-use super::{Pass, Within, refused};
-use crate::attack::{AttackError, Epsilon, Unit};
+use super::pass::{Pass, Tally};
+use super::{Within, refused};
+use crate::attack::{AttackError, Epsilon};
 use crate::oracle::Measure;
 
 /// The first step as a share of epsilon.
@@ -44,7 +45,7 @@ impl SgdUap {
         done: &mut dyn FnMut(&Pass),
     ) -> Result<Tensor, AttackError> {
         self.check()?;
-        let alpha = length(self.alpha, DEFAULT_SHARE, within);
+        let alpha = within.length(self.alpha, DEFAULT_SHARE);
         let batches = examples.len().div_ceil(self.batch);
         let steps = self.epochs * batches;
         let (mut v, mut m) = (within.zero().clone(), within.zero().clone());
@@ -81,33 +82,5 @@ impl SgdUap {
             return Err(refused("momentum", self.momentum, "use 0 (none) to less than 1"));
         }
         Ok(())
-    }
-}
-
-/// A step in fractions of full scale.
-pub(super) fn length(alpha: Option<Epsilon>, share: f64, within: &Within) -> f64 {
-    alpha.map_or(within.epsilon() * share, |alpha| alpha.in_unit(Unit::Unit01, &[1.; 3]))
-}
-
-/// Sums over a pass.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    images: usize,
-    loss: f64,
-    dsc: f64,
-    broken: usize,
-}
-
-impl Tally {
-    pub(super) fn add(&mut self, loss: f32, dsc: f64, broken: bool) {
-        self.images += 1;
-        self.loss += f64::from(loss);
-        self.dsc += dsc;
-        self.broken += usize::from(broken);
-    }
-
-    pub(super) fn pass(&self, pass: usize) -> Pass {
-        let images = self.images.max(1) as f64;
-        Pass { pass, loss: self.loss / images, dsc: self.dsc / images, broken: self.broken as f64 / images }
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::attack::harness::random::Stream;
-use crate::attack::{Budget, Unit};
+use crate::attack::{Budget, Epsilon, Unit};
 
 /// Below this a mean counts as zero.
 const SMALLEST_MEAN: f64 = 1e-30;
@@ -40,6 +40,11 @@ impl Within {
     /// The budget.
     pub fn budget(&self) -> Budget {
         self.budget
+    }
+
+    /// A step in fractions of full scale: `alpha`, or this share of epsilon.
+    pub fn length(&self, alpha: Option<Epsilon>, share: f64) -> f64 {
+        alpha.map_or(self.epsilon * share, |alpha| alpha.in_unit(Unit::Unit01, &[1.; 3]))
     }
 
     /// `P(v + alpha sign g)`.

@@ -39,6 +39,13 @@ fn setup(width: usize, height: usize, budget: Budget) -> Setup {
     Setup::new(image, reference, budget, toy::preprocess(width, height))
 }
 
+/// The setup of a method that has no budget.
+fn unbounded(width: usize, height: usize) -> Setup {
+    let image = toy::image(width, height, 5);
+    let reference = toy::mask(&image);
+    Setup::new(image, reference, None, toy::preprocess(width, height))
+}
+
 fn pgd() -> AttackSpec {
     AttackSpec::Pgd(Pgd { steps: 8, ..Pgd::default() })
 }
@@ -163,6 +170,34 @@ impl Watcher for Keeper {
     fn keep(&mut self, checkpoint: Checkpoint) {
         self.kept = Some(checkpoint.to_bytes("").unwrap());
     }
+}
+
+/// Stops an attack at every question but the first, which is about the clean image, lets it go on, and compares with
+/// one that was not stopped. `run_on` cancels the question of that number, and answers how many were asked; the answer
+/// says of each stop whether there was a state to go on from.
+fn stopped_anywhere(
+    mut run_on: impl FnMut(Option<usize>, &mut Keeper) -> (Result<Outcome, AttackError>, usize),
+) -> Vec<bool> {
+    let (whole, questions) = run_on(None, &mut Keeper::default());
+    let whole = whole.unwrap();
+    let mut stop = |cancels: usize| {
+        let mut before = Keeper { always: cancels.is_multiple_of(2), ..Keeper::default() };
+        assert!(run_on(Some(cancels), &mut before).0.is_err());
+        let resumed = before.kept.is_some();
+        let mut after = Keeper { resumes: before.kept, ..Keeper::default() };
+        let outcome = run_on(None, &mut after).0.unwrap();
+        let place = format!("stopped at question {cancels} of {questions}");
+        assert_eq!(outcome.records, whole.records, "{place}");
+        assert_eq!((outcome.queries, &outcome.file.bytes), (whole.queries, &whole.file.bytes), "{place}");
+        assert_eq!((outcome.float.at, values(&outcome)), (whole.float.at, values(&whole)), "{place}");
+        assert_eq!((outcome.file.at, &outcome.notes), (whole.file.at, &whole.notes), "{place}");
+        assert_eq!(outcome.file.evaluation.dsc, whole.file.evaluation.dsc, "{place}");
+        assert_eq!((&outcome.smallest, &outcome.certificate), (&whole.smallest, &whole.certificate), "{place}");
+        let under_original = |outcome: &Outcome| outcome.under_original.as_ref().map(|seen| seen.dsc);
+        assert_eq!(under_original(&outcome), under_original(&whole), "{place}");
+        resumed
+    };
+    (2..=questions).map(&mut stop).collect()
 }
 
 #[test]

@@ -44,17 +44,14 @@ pub enum MemberMethod {
 }
 
 impl Member {
-    /// The method with `steps` steps, for the start number `start`.
-    pub(super) fn attack(&self, steps: usize, start: usize) -> Box<dyn Attack> {
-        let restarts = start.saturating_add(1);
+    /// The method with `steps` steps; which of its restarts it runs is the tracker's to say.
+    pub(super) fn attack(&self, steps: usize) -> Box<dyn Attack> {
         match self.method {
             MemberMethod::Fgsm => Box::new(Fgsm {}),
             MemberMethod::Bim => Box::new(Bim { steps, ..Bim::default() }),
             MemberMethod::MiFgsm => Box::new(MiFgsm { steps, ..MiFgsm::default() }),
-            MemberMethod::Pgd => Box::new(Pgd { steps, restarts, ..Pgd::default() }),
-            MemberMethod::Apgd => {
-                Box::new(Apgd { steps, restarts, radius_reduction: self.radius_reduction, ..Apgd::default() })
-            }
+            MemberMethod::Pgd => Box::new(Pgd { steps, ..Pgd::default() }),
+            MemberMethod::Apgd => Box::new(Apgd { steps, radius_reduction: self.radius_reduction, ..Apgd::default() }),
             MemberMethod::Padam => Box::new(Padam { steps, ..Padam::default() }),
         }
     }
@@ -64,7 +61,7 @@ impl Member {
         if self.radius_reduction && self.method != MemberMethod::Apgd {
             return Err(steps::refused("members", self, "only apgd has a radius reduction: leave it out"));
         }
-        self.attack(steps, 0).check()
+        self.attack(steps).check()
     }
 
     /// Whether another start is another attack.
@@ -74,7 +71,7 @@ impl Member {
 
     /// Points that it visits from one start.
     pub(super) fn points(&self, steps: usize) -> u64 {
-        self.attack(steps, 0).points()
+        self.attack(steps).points()
     }
 }
 

@@ -33,12 +33,12 @@ pub(super) fn checks(rows: &[(&GridRow, &RowScores)]) -> Vec<Check> {
     ]
 }
 
-/// The attempts at each epsilon, in millionths to have an order, image by image.
+/// The attempts at each epsilon, image by image. The bits of positive numbers are in the order of the numbers.
 fn groups(rows: &[(&GridRow, &RowScores)]) -> BTreeMap<u64, Vec<Attempts>> {
     let mut images: BTreeMap<(u64, &str, &str), Attempts> = BTreeMap::new();
     for (row, scores) in rows.iter().filter(|(row, _)| row.method != CLEAN && row.variant.is_none()) {
         if let (Some(epsilon), Some(attacked)) = (row.epsilon, scores.attacked) {
-            let place = ((epsilon * 1e6).round() as u64, row.set.as_str(), row.image.as_str());
+            let place = (epsilon.to_bits(), row.set.as_str(), row.image.as_str());
             images.entry(place).or_default().push((row.method, attacked.dsc));
         }
     }
@@ -54,7 +54,7 @@ fn strongest_is_strongest(groups: &BTreeMap<u64, Vec<Attempts>>) -> Check {
         let gaps: Vec<_> = images.iter().filter_map(beaten).collect();
         let worst = gaps.iter().copied().max_by(|(a, _), (b, _)| a.total_cmp(b))?;
         let beaten = gaps.iter().filter(|(gap, _)| *gap > 0.).count();
-        let epsilon = *epsilon as f64 / 1e6;
+        let epsilon = f64::from_bits(*epsilon);
         let figures = match beaten {
             0 => format!("epsilon {epsilon}: on all {} images", gaps.len()),
             beaten => {
@@ -98,7 +98,7 @@ fn on_average(
         let (one, other) = pairs.iter().fold((0., 0.), |(one, other), pair| (one + pair.0, other + pair.1));
         let weaker = pairs.iter().filter(|(one, other)| one > other).count();
         let sign = if one <= other { "<=" } else { ">" };
-        let epsilon = *epsilon as f64 / 1e6;
+        let epsilon = f64::from_bits(*epsilon);
         (!pairs.is_empty()).then(|| {
             let figures = format!(
                 "epsilon {epsilon}: {:.3} {sign} {:.3}, weaker on {weaker} of {count} images",

@@ -1,7 +1,7 @@
 //! Whether a spec makes sense by itself.
 
 use super::{JobSpec, SpecError};
-use crate::attack::{AttackError, AttackSpec, Norm, Unit, check_bounds};
+use crate::attack::{AttackError, Norm, Unit, check_bounds};
 
 /// Most points that the attack of one job may visit: a job that runs for days would outlive every deploy.
 pub const MOST_POINTS: u64 = 10_000;
@@ -55,11 +55,8 @@ fn attack(spec: &JobSpec) -> Result<(), SpecError> {
     spec.attack.attack().check().map_err(blame)?;
     spec.protocol.check(&spec.attack).map_err(blame)?;
     spec.protocol.choices_with(spec.loss).map_err(blame)?;
+    spec.attack.check_defence(spec.defence.is_some()).map_err(blame)?;
     if let Some(defence) = &spec.defence {
-        if matches!(spec.attack, AttackSpec::SegCertify(_)) {
-            let detail = "seg_certify puts its own noise before the model: leave the defence out";
-            return Err(SpecError::new("/spec/defence", detail));
-        }
         let checked = defence.transformation().check();
         checked.map_err(|error| SpecError::new(format!("/spec/defence/{}", error.parameter), error))?;
     }
@@ -139,7 +136,7 @@ pub fn parameter_pointer(name: &str) -> String {
         "perturbation" => "/perturbation".into(),
         "criterion" => "/spec/success".into(),
         "norm" => "/spec/budget/norm".into(),
-        "budget" | "goal" | "loss" | "prompt" | "protocol" => format!("/spec/{name}"),
+        "budget" | "defence" | "goal" | "loss" | "prompt" | "protocol" => format!("/spec/{name}"),
         _ if name.starts_with("goal/") => format!("/spec/{name}"),
         _ => format!("/spec/attack/{name}"),
     }

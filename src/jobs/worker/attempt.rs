@@ -101,23 +101,20 @@ impl Attempt {
         drop(loading);
         let others = self.others()?;
         let checkpoints = self.checkpoints.get_or_init(|| Checkpoints::new(jobs, &self.job, host, engine));
-        let mut attacked = self.attack(loaded, (host, engine), others, checkpoints).await?;
+        let mut attacked = self.attack(loaded, (host, engine), &others, checkpoints).await?;
         let machine = Machine::this(engine.device(), engine.precision());
-        let identities = self.job.spec.transfer_to.iter().filter_map(|name| self.pool.jobs.hosts().find(Some(name)));
-        let identities = identities.map(|host| host.identity.clone()).collect();
+        let identities = others.iter().map(|host| host.identity.clone()).collect();
         attacked.files.push(manifest(&self.job, (host, identities), (machine, &attacked)));
         let _publishing = self.trace.publish(attacked.files.len());
         let outcome = publish(jobs, &self.job, attacked).await?;
         Ok(End::Succeeded(Box::new(outcome)))
     }
 
-    /// The engines of the other models that the attack is shown to.
-    fn others(&self) -> Result<Vec<(String, Engine)>, Fault> {
-        let engine = |name: &String| match self.pool.jobs.hosts().find(Some(name)) {
-            Some(host) => Ok((name.clone(), host.engine())),
-            None => Err(Fault::not_held(name)),
-        };
-        self.job.spec.transfer_to.iter().map(engine).collect()
+    /// The other models that the attack is shown to.
+    fn others(&self) -> Result<Vec<Arc<Host>>, Fault> {
+        let hosts = self.pool.jobs.hosts();
+        let host = |name: &String| hosts.find(Some(name)).cloned().ok_or_else(|| Fault::not_held(name));
+        self.job.spec.transfer_to.iter().map(host).collect()
     }
 
     /// Runs the attack on a thread of its own: one that hangs must not keep the process from ending. Its states are
@@ -126,7 +123,7 @@ impl Attempt {
         &self,
         loaded: Loaded,
         (host, engine): (&Arc<Host>, &Engine),
-        others: Vec<(String, Engine)>,
+        others: &[Arc<Host>],
         checkpoints: &Checkpoints,
     ) -> Result<Attacked, Fault> {
         let _steps = self.trace.attack(&self.follow);
@@ -136,6 +133,7 @@ impl Attempt {
         if let Some(checkpoint) = &resumes {
             tracing::info!(points = checkpoint.records().len(), "an attack goes on from its checkpoint");
         }
+        let others: Vec<_> = others.iter().map(|host| (host.name.clone(), host.engine())).collect();
         let (host, engine) = (host.clone(), engine.clone());
         let (cancel, follow, span) = (self.lifeline.cancel.clone(), self.follow.clone(), tracing::Span::current());
         let (rows, paced) = (engine.clone(), follow.clone());

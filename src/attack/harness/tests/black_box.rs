@@ -85,19 +85,12 @@ fn every_question_is_within_the_budget_and_the_best_one_is_kept() {
 fn who_was_stopped_anywhere_goes_on_to_the_same_result() {
     for spec in each() {
         let problem = Problem::new(setup(9, 7, budget(Norm::Linf, 9., Unit::Pixel255)), &Device::Cpu).unwrap();
-        let whole = run(&spec, &problem, &mut Guard::new(&problem), &mut Keeper::default()).unwrap();
+        let resumed = stopped_anywhere(|cancels, keeper| {
+            let mut guard = Guard { cancels, ..Guard::new(&problem) };
+            (run(&spec, &problem, &mut guard, keeper), guard.asked)
+        });
         // The first question is about the clean image; the last one is about a file.
-        for cancels in 2..=spec.points() as usize + 2 {
-            let mut before = Keeper { always: cancels.is_multiple_of(2), ..Keeper::default() };
-            let mut guard = Guard { cancels: Some(cancels), ..Guard::new(&problem) };
-            run(&spec, &problem, &mut guard, &mut before).unwrap_err();
-            let mut after = Keeper { resumes: before.kept, ..Keeper::default() };
-            assert!(after.resumes.is_some(), "{spec:?} stopped at question {cancels}");
-            let outcome = run(&spec, &problem, &mut Guard::new(&problem), &mut after).unwrap();
-            assert_eq!(outcome.records, whole.records, "{spec:?} stopped at question {cancels}");
-            assert_eq!((outcome.queries, &outcome.file.bytes), (whole.queries, &whole.file.bytes));
-            assert_eq!((outcome.float.at, values(&outcome)), (whole.float.at, values(&whole)));
-        }
+        assert!(resumed.len() as u64 > spec.points() && !resumed.contains(&false), "{spec:?}: {resumed:?}");
     }
 }
 

@@ -9,13 +9,6 @@ fn natural(kind: Kinds, severity: Severity) -> AttackSpec {
     AttackSpec::Corruption(Corruption { kind, severity })
 }
 
-/// The setup of a method that has no budget.
-fn unbounded(width: usize, height: usize) -> Setup {
-    let image = toy::image(width, height, 5);
-    let reference = toy::mask(&image);
-    Setup::new(image, reference, None, toy::preprocess(width, height))
-}
-
 #[test]
 fn the_worst_kind_of_a_group_is_kept_and_named() {
     let group = Kinds::Group(Group::Dermoscopy);

@@ -7,13 +7,18 @@ use crate::attack::AttackError;
 use crate::oracle::Oracle;
 
 impl Tracker<'_> {
+    /// Asks for the objective at a point, and leaves it to the caller what it counts as.
+    pub(super) fn asked_about(&self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
+        let (loss, logits) = oracle.loss(x)?;
+        self.visited(x, loss, &logits)
+    }
+
     /// Asks for the objective at a point on the way, without a gradient, and records it.
     ///
     /// # Errors
     /// Those of the oracle, and a loss that is not finite.
     pub fn score(&mut self, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
-        let (loss, logits) = oracle.loss(x)?;
-        let visited = self.visited(x, loss, &logits)?;
+        let visited = self.asked_about(x, oracle)?;
         self.record(visited.clone(), Label::default())?;
         Ok(visited)
     }

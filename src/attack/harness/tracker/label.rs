@@ -63,8 +63,7 @@ impl Tracker<'_> {
     /// # Errors
     /// Those of the oracle, and a loss that is not finite.
     pub fn try_out(&mut self, name: &str, x: &Tensor, oracle: &mut dyn Oracle) -> Result<Visited, AttackError> {
-        let (loss, logits) = oracle.loss(x)?;
-        let visited = self.visited(x, loss, &logits)?;
+        let visited = self.asked_about(x, oracle)?;
         self.enter(visited.clone(), Label { tried: Some(name.into()), ..Label::default() })?;
         Ok(visited)
     }
@@ -75,8 +74,7 @@ impl Tracker<'_> {
     /// # Errors
     /// Those of the oracle, and a loss that is not finite.
     pub fn compare(&mut self, name: &str, x: &Tensor, oracle: &mut dyn Oracle) -> Result<(), AttackError> {
-        let (loss, logits) = oracle.loss(x)?;
-        let visited = self.visited(x, loss, &logits)?;
+        let visited = self.asked_about(x, oracle)?;
         self.note(&visited, Label { tried: Some(name.into()), ..Label::default() })
     }
 
