@@ -5,8 +5,9 @@
 #   bench/strength.sh DATA [LIMIT [attacks|losses|peers|cost|page]...]
 #
 # DATA as for scripts/demo-tables.sh; LIMIT is the number of validation images of each set (3 if left out), of which the
-# other libraries attack every third. About two minutes an image on two cores; the part `cost` takes times, and the
-# machine should have nothing else to do. SEGPROBE names a program that is built already, STRENGTH_PYTHON an interpreter
+# other libraries attack every third. About two minutes an image on two cores; what was measured by the same program is not
+# measured again, so that a run may be stopped, or go on with a higher LIMIT. The part `cost` takes times, and the machine
+# should have nothing else to do. SEGPROBE names a program that is built already, STRENGTH_PYTHON an interpreter
 # with bench/strength/requirements.txt. The parts that are named are run; all of them if none is.
 set -euo pipefail
 data=$(realpath "$1")
@@ -15,7 +16,6 @@ shift $(($# > 2 ? 2 : $#))
 parts=${*:-attacks losses peers cost page}
 cd "$(dirname "$0")/.."
 out=out/strength
-sets=(kvasir_polyp isic2017_skin hc18_fetal_head montgomery_lungs dsb2018_fluorescence dsb2018_histology)
 methods=(fgsm bim mi_fgsm ni_fgsm di_fgsm ti_fgsm pgd apgd padam dct strongest noise square square_mask nes spsa)
 flags=()
 for method in "${methods[@]}"; do flags+=(--method "$method"); done
@@ -28,18 +28,18 @@ if [ ! -x "$python" ]; then
     python3 -m venv "$out/venv"
     "$python" -m pip install --quiet -r bench/strength/requirements.txt
 fi
-export PYTHONPATH=bench
+export PYTHONPATH=scripts:bench
 
+folders=()
+for set in kvasir_polyp isic2017_skin hc18_fetal_head montgomery_lungs dsb2018_fluorescence dsb2018_histology; do
+    folders+=(--data "$data/$set")
+done
 attacks() {
-    for set in "${sets[@]}"; do
-        "$segprobe" evaluate --data "$data/$set" --split validation --limit "$limit" --epsilon 1,2,4,8 --unit pixel255 \
-            --steps 40 --parameter queries=100 "${flags[@]}" --out "$out/attacks/$set"
-    done
+    "$segprobe" evaluate "${folders[@]}" --split validation --limit "$limit" --epsilon 1,2,4,8 --unit pixel255 \
+        --steps 40 --parameter queries=100 "${flags[@]}" --out "$out/attacks"
 }
 # APGD by each loss, on two images of each set
 losses() {
-    folders=()
-    for set in "${sets[@]}"; do folders+=(--data "$data/$set"); done
     for loss in dice_ce soft_dice bce masked_ce balanced_masked_ce jsd margin cos_pgd; do
         for reduced in false true; do
             "$segprobe" evaluate "${folders[@]}" --split validation --limit 2 --epsilon 2,8 --unit pixel255 --steps 40 \

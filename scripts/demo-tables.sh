@@ -19,25 +19,18 @@ target/release/segprobe evaluate "${folders[@]}" --split validation --method non
 target/release/segprobe evaluate "${folders[@]}" --split validation --limit "$limit" \
     --method fgsm --method pgd --steps 40 --epsilon 1,2,4,8 --unit pixel255 --out "$out/attacked"
 
-python3 - "$out" "$limit" <<'PY'
-import pathlib
-import re
+PYTHONPATH=scripts python3 - "$out" "$limit" <<'PY'
 import sys
+from pathlib import Path
 
-out, limit = pathlib.Path(sys.argv[1]), sys.argv[2]
+from pages import fill
 
-
-def fill(path, marker, text):
-    page = pathlib.Path(path)
-    pattern = rf"(<!-- {marker}:begin -->\n).*?(<!-- {marker}:end -->)"
-    page.write_text(re.sub(pattern, lambda m: m[1] + text.rstrip() + "\n" + m[2], page.read_text(), flags=re.S))
-
-
+out, limit = Path(sys.argv[1]), sys.argv[2]
 attacked = (out / "attacked" / "summary.md").read_text()
 intro = (
     f"Mean DSC on {limit} validation images of each set (spread evenly over the file names), L-inf, epsilon in levels of 255,\n"
     "PGD with 40 steps; made by `scripts/demo-tables.sh DATA`.\n\n"
 )
-fill("README.md", "strength", intro + attacked)
-fill("models/demo/README.md", "card", (out / "clean" / "summary.md").read_text())
+fill(Path("README.md"), {"strength": intro + attacked})
+fill(Path("models/demo/README.md"), {"card": (out / "clean" / "summary.md").read_text()})
 PY

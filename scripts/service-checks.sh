@@ -4,10 +4,10 @@
 #
 #   scripts/service-checks.sh [OUT]
 #
-# Builds the release binary and starts it twice on free loopback ports, with temporary data folders: with keys for
-# the requests, without for the browser. Screenshots and logs go to OUT (out/service-checks if left out). Needs
-# Python 3 with venv, chromium and chromedriver; Python packages come from PyPI into SEGPROBE_CHECKS_CACHE if that
-# is set, else into a temporary folder.
+# Builds the release binary, unless SEGPROBE names a program that is built already, and starts it twice on free loopback
+# ports, with temporary data folders: with keys for the requests, without for the browser. Screenshots and logs go to
+# OUT (out/service-checks if left out). Needs Python 3 with venv, chromium and chromedriver; Python packages come from
+# PyPI into SEGPROBE_CHECKS_CACHE if that is set, else into a temporary folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1-out/service-checks}
@@ -31,8 +31,8 @@ for program in python3 chromium chromedriver; do
         exit 1
     fi
 done
-cargo build --locked --release
-segprobe=target/release/segprobe
+segprobe=${SEGPROBE:-target/release/segprobe}
+[ -n "${SEGPROBE:-}" ] || cargo build --locked --release
 
 # start NAME [SETTING=VALUE...]: sets `server` and `base`
 start() {

@@ -33,11 +33,12 @@ for epsilon in 8 4; do
 done
 train "moosavi-8" "${every[@]}" --method moosavi --limit 8 --epochs 2 --epsilon 8 --apgd-steps 0
 
-python3 - "$out" "$limit" "${sets[@]}" <<'PY'
+PYTHONPATH=scripts python3 - "$out" "$limit" "${sets[@]}" <<'PY'
 import json
 import pathlib
-import re
 import sys
+
+from pages import fill
 
 out, limit, sets = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 report = lambda name: json.loads((out / f"{name}.json").read_text())
@@ -92,12 +93,5 @@ for source in sets:
     lines.append(f"| {source} | " + " | ".join(f"**{c}**" if s == source else c for s, c in zip(sets, cells)) + " |")
 parts["transfer"] = "\n".join(lines)
 
-page = pathlib.Path("docs/universal.md")
-text = page.read_text()
-for name, part in parts.items():
-    mark = lambda end: rf"<!-- {name}:{end} -->"
-    gap = "" if name == "limit" else "\n"
-    text, found = re.subn(f"({mark('begin')}).*?({mark('end')})", lambda m: m[1] + gap + part + gap + m[2], text, flags=re.S)
-    assert found, f"docs/universal.md has no place for {name}"
-page.write_text(text)
+fill(pathlib.Path("docs/universal.md"), parts)
 PY

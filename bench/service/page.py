@@ -1,11 +1,11 @@
 """The tables of docs/bench-service.md."""
 
-import re
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pages import fill
 from reliability.report import machine
 
 from .load import CONNECTIONS, Load
@@ -34,12 +34,8 @@ class Figures:
 
 def write(figures: Figures):
     """Fills the page."""
-    text = _PAGE.read_text()
     parts = {"machine": _machine, "overhead": _overhead, "peer": _peer, "requests": _requests, "memory": _memory}
-    for marker, part in parts.items():
-        pattern = rf"(<!-- {marker}:begin -->\n).*?(<!-- {marker}:end -->)"
-        text = re.sub(pattern, lambda m: m[1] + part(figures).rstrip() + "\n" + m[2], text, flags=re.S)
-    _PAGE.write_text(text)
+    fill(_PAGE, {marker: part(figures) for marker, part in parts.items()})
 
 
 def _machine(figures: Figures) -> str:

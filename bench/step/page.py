@@ -3,11 +3,11 @@
 import statistics
 from pathlib import Path
 
+from pages import fill
 from reliability.report import machine
 
 from . import targets
 from .figures import Case, Figures
-from .fill import fill
 from .gradients import TOLERANCE
 
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .fill import fill
+from pages import fill
+
 from .systems import dtypes
 
 TOLERANCE = 0.01

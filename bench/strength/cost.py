@@ -7,6 +7,7 @@ Times are of a whole process without the loading and the clean images, and mean 
 
 import argparse
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -32,6 +33,8 @@ class Clock:
     def run(self, name: str, *flags: str) -> dict:
         """Questions and seconds for an image."""
         out = self.asked.out / "cost" / name.replace(" ", "-")
+        # what an earlier run has measured would take no time
+        shutil.rmtree(out, ignore_errors=True)
         command = [self.asked.segprobe, "evaluate", *self.data, "--split", "validation", "--limit", str(self.asked.limit),
                    "--jobs", "1", "--out", str(out), *flags]
         began = time.perf_counter()

@@ -1,25 +1,23 @@
 """Writes docs/strength.md from what was measured.
 
     python -m strength.page --out OUT [--page docs/strength.md]
+
+Means, intervals and checks are those of `segprobe evaluate`; this lays them out.
 """
 
 import argparse
 import json
-import sys
-from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
 
+from pages import fill
+
 from . import libraries
 from .peers import slug
-from .results import EPSILONS, Row, read, read_all, with_interval
+from .results import EPSILONS, Row, read
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from step.fill import fill  # noqa: E402
-
-CONTROL = "noise"
-BLACK_BOX = ("square", "square_mask", "nes", "spsa")
+BY_SET = ("noise", "square", "fgsm", "pgd", "apgd", "strongest")
+VERDICTS = {"pass": "holds", "fail": "FAILS"}
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -27,78 +25,49 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def strength(rows: list[Row], score: str) -> str:
+def with_interval(estimate: dict) -> str:
+    interval = estimate["interval"]
+    return f"{estimate['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+
+
+def found_at(attacks: list[dict]) -> dict[tuple[str, str], dict]:
+    """(method, epsilon) -> what the summary says of it."""
+    return {(attack["method"], f"{attack['epsilon']:g}"): attack for attack in attacks}
+
+
+def strength(summary: dict, score: str) -> str:
     """One line for every attack, one column for every epsilon."""
-    clean = [getattr(row, score) for row in rows if row.method == "none"]
-    found = defaultdict(list)
-    for row in rows:
-        found[row.method, row.epsilon].append(getattr(row, score))
-    methods = list(dict.fromkeys(row.method for row in rows if row.method != "none"))
-    lines = [["none", *[with_interval(clean)] * len(EPSILONS)]]
-    lines += [[f"`{method}`", *(with_interval(found[method, epsilon]) for epsilon in EPSILONS)] for method in methods]
+    everything = summary["all"]
+    found = found_at(everything["attacks"])
+    lines = [["none", *[with_interval(everything[f"clean_{score}"])] * len(EPSILONS)]]
+    lines += [[f"`{method}`", *(with_interval(found[method, epsilon][score]) for epsilon in EPSILONS)]
+              for method in dict.fromkeys(method for method, _ in found)]
     return table(["attack", *(f"{epsilon}/255" for epsilon in EPSILONS)], lines)
 
 
-def by_set(rows: list[Row]) -> str:
-    sets = list(dict.fromkeys(row.set for row in rows))
+def by_set(summary: dict) -> str:
     lines = []
-    for name in sets:
-        mine = [row for row in rows if row.set == name]
-        mean = lambda method, epsilon: fmean(r.dsc for r in mine if (r.method, r.epsilon) == (method, epsilon))  # noqa: E731
-        images = sum(row.method == "none" for row in mine)
-        lines.append([name, str(images), f"{mean('none', ''):.3f}",
-                      *(f"{mean(method, '8'):.3f}" for method in ("noise", "square", "fgsm", "pgd", "apgd", "strongest"))])
-    return table(["set", "images", "clean", "noise", "square", "fgsm", "pgd", "apgd", "strongest"], lines)
+    for part in summary["sets"]:
+        found = found_at(part["attacks"])
+        lines.append([part["set"], str(part["images"]), f"{part['clean_dsc']['mean']:.3f}",
+                      *(f"{found[method, EPSILONS[-1]]['dsc']['mean']:.3f}" for method in BY_SET)])
+    return table(["set", "images", "clean", *BY_SET], lines)
 
 
-def images(rows: list[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
-    """(set, image, epsilon) -> method -> DSC."""
-    found = defaultdict(dict)
-    for row in rows:
-        if row.method != "none":
-            found[row.set, row.image, row.epsilon][row.method] = row.dsc
-    return found
-
-
-def checks(rows: list[Row]) -> str:
-    """What has to hold if the attacks work; a line that begins with FAIL does not."""
-    attempts = images(rows)
-    beaten = [(scores["strongest"] - min(d for m, d in scores.items() if m != "strongest"), place)
-              for place, scores in attempts.items()]
-    worse = [(gap, place) for gap, place in beaten if gap > 0]
-    best = lambda scores, those: min(d for m, d in scores.items() if those(m))  # noqa: E731
-    black, white = BLACK_BOX, lambda m: m not in (*BLACK_BOX, CONTROL)
-    lines = []
-
-    def line(holds: bool, text: str):
-        lines.append(f"- {'holds' if holds else 'FAILS'}: {text}")
-
-    text = f"`strongest` is at least as strong as every other attack, on every image and epsilon ({len(beaten)} pairs)"
-    if worse:
-        gap, (set_name, image, epsilon) = max(worse)
-        method = min(attempts[set_name, image, epsilon], key=attempts[set_name, image, epsilon].get)
-        text += f"; not on {len(worse)}, by at most {gap:.3f} DSC (`{method}`, {set_name}, {epsilon}/255)"
-    line(not worse, text)
-    for epsilon in EPSILONS:
-        at = [scores for (_, _, e), scores in attempts.items() if e == epsilon]
-        apgd, pgd = fmean(s["apgd"] for s in at), fmean(s["pgd"] for s in at)
-        line(apgd <= pgd, f"APGD is at least as strong as PGD at {epsilon}/255 on average: {apgd:.4f} and {pgd:.4f}")
-        by_gradients, by_answers = fmean(best(s, white) for s in at), fmean(best(s, lambda m: m in black) for s in at)
-        stronger = sum(best(s, white) > best(s, lambda m: m in black) for s in at)
-        line(by_gradients <= by_answers,
-             f"the best by gradients is at least as strong as the best by answers at {epsilon}/255: {by_gradients:.3f} and "
-             f"{by_answers:.3f}; the latter is stronger on {stronger} of {len(at)} images")
-        noise = fmean(s[CONTROL] for s in at)
-        line(by_answers <= noise, f"answers do more than random noise at {epsilon}/255: {by_answers:.3f} and {noise:.3f}")
-    return "\n".join(lines)
+def checks(summary: dict) -> str:
+    """What has to hold if the attacks work."""
+    return "\n".join(f"- {VERDICTS[check['verdict']]}: {check['name']}: {check['figures']}"
+                     for check in summary["checks"] if check["verdict"] in VERDICTS)
 
 
 def losses(out: Path) -> str:
-    found = {folder.name: read(folder / "results.csv") for folder in sorted((out / "losses").iterdir())}
-    names = sorted({name.rsplit("-", 1)[0] for name in found})
-    mean = lambda name, epsilon: fmean(r.dsc for r in found[name] if (r.method, r.epsilon) == ("apgd", epsilon))  # noqa: E731
-    lines = [[f"`{loss}`", *(f"{mean(f'{loss}-{reduced}', epsilon):.3f}" for epsilon in ("2", "8") for reduced in ("false", "true"))]
-             for loss in names]
+    found = {}
+    for folder in sorted((out / "losses").iterdir()):
+        attacks = found_at(json.loads((folder / "summary.json").read_text())["all"]["attacks"])
+        loss, reduced = folder.name.rsplit("-", 1)
+        found[loss, reduced] = {epsilon: attack["dsc"]["mean"] for (_, epsilon), attack in attacks.items()}
+    lines = [[f"`{loss}`", *(f"{found[loss, reduced][epsilon]:.3f}" for epsilon in ("2", "8") for reduced in ("false", "true"))]
+             for loss in dict.fromkeys(loss for loss, _ in found)]
     lines.sort(key=lambda line: line[-1])
     return table(["loss of `apgd`", "2/255", "2/255, from larger budgets", "8/255", "8/255, from larger budgets"], lines)
 
@@ -141,12 +110,13 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--page", type=Path, default=Path("docs/strength.md"))
     asked = parser.parse_args()
-    rows = read_all(asked.out / "attacks")
-    parts = {"dsc": strength(rows, "dsc"), "iou": strength(rows, "iou"), "sets": by_set(rows), "checks": checks(rows)}
+    attacks = asked.out / "attacks"
+    summary = json.loads((attacks / "summary.json").read_text())
+    parts = {"dsc": strength(summary, "dsc"), "iou": strength(summary, "iou"), "sets": by_set(summary), "checks": checks(summary)}
     if (asked.out / "losses").exists():
         parts["losses"] = losses(asked.out)
     if (asked.out / "peers" / "refused.json").exists():
-        parts |= {"peers": side_by_side(rows, asked.out), "refused": refused(asked.out)}
+        parts |= {"peers": side_by_side(read(attacks / "results.csv"), asked.out), "refused": refused(asked.out)}
     if (asked.out / "cost.json").exists():
         parts["cost"] = cost(asked.out)
     fill(asked.page, parts)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from . import libraries, model
-from .results import EPSILONS, read_all
+from .results import EPSILONS, read
 
 
 def refusals(two_classes, x, y) -> dict[str, str]:
@@ -82,7 +82,7 @@ def main():
     asked = parser.parse_args()
     out = asked.out / "peers"
     shutil.rmtree(out, ignore_errors=True)
-    places = list(dict.fromkeys((row.set, row.image) for row in read_all(asked.out / "attacks")))[:: asked.every]
+    places = list(dict.fromkeys((row.set, row.image) for row in read(asked.out / "attacks" / "results.csv")))[:: asked.every]
     refused, linf = {}, {name: {} for name in libraries.ATTACKS}
     for number, (set_name, image) in enumerate(places, 1):
         two_classes = model.TwoClasses(model.prompts(asked.data / set_name)[image])

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pages import fill
+
 from .audit import Audited
 from .orders import Ledger
 
@@ -52,9 +54,7 @@ def write(rows: list[Row], seed: int, duration_seconds: float):
     broken = sum(row.ledger.broken_connections for row in rows)
     table += ["", f"Seed {seed}, {duration_seconds / 60:.0f} minutes on {machine()}. {begun_again} jobs were begun more than once, "
               f"{cancelled} were cancelled by their client, {broken} requests broke off and were sent again with the same key."]
-    page = _PAGE.read_text()
-    pattern = r"(<!-- faults:begin -->\n).*?(<!-- faults:end -->)"
-    _PAGE.write_text(re.sub(pattern, lambda m: m[1] + "\n".join(table) + "\n" + m[2], page, flags=re.S))
+    fill(_PAGE, {"faults": "\n".join(table)})
 
 
 def details(row: Row) -> str:

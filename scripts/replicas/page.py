@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from step.fill import fill
+from pages import fill
 
 # The plan: a cluster in which every device ends one attack a second, more than a step of 25 ms and 40 steps would allow.
 GPUS, JOBS_A_SECOND = 1000, 1000

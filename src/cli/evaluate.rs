@@ -7,15 +7,16 @@ use anyhow::{Context, Result, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use serde_json::json;
 
-use super::attack::{perturbation, progress_bar};
+use super::attack::{criterion, perturbation, progress_bar};
 use super::attack_args::AttackArgs;
 use super::cases::{self, Side};
 use super::model_args::ModelArgs;
 use super::transfer_args::{Others, TransferArgs};
-use crate::attack::{AttackSpec, Protocol, catalogue};
+use crate::attack::{AttackSpec, Criterion, GoalSpec, Protocol, catalogue};
 use crate::engine::{Engine, EngineConfig};
-use crate::evaluation::{Grid, Named, Planned, Summary, run_grid};
+use crate::evaluation::{Grid, Journal, Named, Planned, Summary, run_grid};
 use crate::imaging::encode;
 use crate::oracle::defended::Defence;
 use crate::report::manifest::{Code, Machine, ModelIdentity};
@@ -42,6 +43,13 @@ pub struct EvaluateArgs {
     /// Epsilons of the methods that have a budget, separated by commas, in --unit.
     #[arg(long, value_delimiter = ',', default_values_t = [1., 2., 4., 8.])]
     epsilon: Vec<f64>,
+    /// The wrong answer that counts: untargeted, erase, hallucinate (all of the image), shift=DX,DY (pixels to the right and
+    /// down), grow=PERCENT, shrink=PERCENT (of the area), or swap=PROMPT (the model's own answer to that).
+    #[arg(long, value_name = "GOAL", default_value_t)]
+    goal: GoalSpec,
+    /// When an attack has succeeded: dsc_below=T, drop_at_least=T or dsc_to_target_at_least=T.
+    #[arg(long, value_name = "RULE=T", value_parser = criterion)]
+    success: Option<Criterion>,
     /// What --method universal adds to the images: a file that `segprobe universal` has written; each is a column.
     #[arg(long, value_name = "FILE")]
     perturbation: Vec<PathBuf>,
@@ -54,7 +62,8 @@ pub struct EvaluateArgs {
     model: ModelArgs,
     #[command(flatten)]
     transfer: TransferArgs,
-    /// Folder for results.csv, summary.json and summary.md; made if it is absent.
+    /// Folder for results.csv, summary.json and summary.md; made if it is absent. What its measured.jsonl holds of an
+    /// earlier run of this program, on the same files, with the same models and parameters, is not measured again.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -72,6 +81,9 @@ const NONE: &str = "none";
 
 const UNIVERSAL: &str = "universal";
 
+/// The file that an evaluation goes on from, in the folder of its results.
+const JOURNAL: &str = "measured.jsonl";
+
 fn method_or_none() -> PossibleValuesParser {
     PossibleValuesParser::new(catalogue::names().iter().copied().chain([NONE]))
 }
@@ -87,6 +99,9 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     defence: Option<&'a Defence>,
     protocol: Protocol,
+    goal: &'a GoalSpec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success: Option<Criterion>,
     unit: &'a str,
     seed: u64,
     attacks: Vec<&'a AttackSpec>,
@@ -110,12 +125,26 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let max_rows = config.max_rows.max(grid.jobs);
     let engine = Engine::spawn(Box::new(model), EngineConfig { max_rows, ..config })?;
 
+    let identity = ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?;
+    let machine = Machine::this(engine.device(), engine.precision());
     let Others { engines, identities } = args.transfer.open(&args.model)?;
     grid.transfer_to = engines;
+
+    folder(&args.out)?;
+    let kept = args.out.join(JOURNAL);
+    let setting = json!({
+        "code": Code::this(),
+        "model": identity,
+        "transfer_to": identities,
+        "device": machine.device,
+        "dtype": machine.dtype,
+    });
+    let journal = Journal::open(&kept, &setting).with_context(|| format!("cannot use {}", kept.display()))?;
     let tasks = cases.len() * (grid.attacks.len() + 1);
     let bar = progress_bar(tasks as u64, "{elapsed} {wide_bar} {pos} of {len}, {eta} left");
-    let rows = run_grid(&engine, &cases, &grid, &|| bar.inc(1));
+    let rows = run_grid(&engine, &cases, &grid, Some(&journal), &|| bar.inc(1));
     bar.finish_and_clear();
+    let reused = journal.close().with_context(|| format!("cannot write to {}", kept.display()))?;
 
     let summary = Summary::new(&rows);
     let table = summary::markdown(&summary, args.attack.unit_name());
@@ -124,11 +153,13 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     attacks.dedup();
     let document = Document {
         code: Code::this(),
-        model: ModelIdentity::new(engine.name(), &source, args.model.adapter.as_deref())?,
+        model: identity,
         transfer_to: identities,
-        machine: Machine::this(engine.device(), engine.precision()),
+        machine,
         defence: grid.defence.as_ref(),
         protocol: grid.protocol,
+        goal: &grid.goal,
+        success: grid.criterion,
         unit: args.attack.unit_name(),
         seed: grid.seed,
         attacks,
@@ -137,6 +168,9 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let json = format!("{}\n", serde_json::to_string_pretty(&document)?);
     write(&args.out, &[("results.csv", &summary::csv(&rows)), ("summary.json", &json), ("summary.md", &table)])?;
     println!("{table}\nwrote results.csv, summary.json, summary.md to {}", args.out.display());
+    if reused > 0 {
+        println!("{reused} of {tasks} had been measured before: {} holds them", kept.display());
+    }
     Ok(())
 }
 
@@ -154,14 +188,25 @@ impl EvaluateArgs {
             bail!("--perturbation: only --method {UNIVERSAL} applies one: leave it out");
         }
         self.attack.refuse_foreign(&methods)?;
+        if self.goal == GoalSpec::Target {
+            bail!("--goal target needs a mask for each image, which a data set has no place for: use another goal");
+        }
+        // Whether a prompt may be swapped for another is a question of each image.
+        self.goal.check("").context("--goal")?;
+        if let Some(criterion) = self.success {
+            criterion.check(self.goal.is_targeted()).context("--success")?;
+        }
         let mut attacks = vec![];
         for method in methods {
             for attack in self.attack.specs(method)? {
+                attack.check_defence(self.attack.defence.is_some()).with_context(|| format!("--method {method}"))?;
                 attacks.extend(self.planned(attack)?);
             }
         }
         Ok(Grid {
             attacks,
+            goal: self.goal.clone(),
+            criterion: self.success,
             defence: self.attack.defence.clone(),
             protocol: self.attack.protocol,
             loss: self.attack.loss(),
@@ -198,8 +243,11 @@ fn named(path: &Path) -> Result<Named> {
     Ok(Named { name, perturbation: Arc::new(perturbation(path)?) })
 }
 
+fn folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("cannot create the folder {}", path.display()))
+}
+
 fn write(folder: &Path, files: &[(&str, &String)]) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
     for (name, text) in files {
         encode::write(&folder.join(name), text.as_bytes())?;
     }

@@ -59,6 +59,9 @@ pub struct AttackSummary {
     pub dsc: Option<Estimate>,
     /// IoU on the adversarial files; `None` without images.
     pub iou: Option<Estimate>,
+    /// DSC of the adversarial files' predictions against the target; `None` without a target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dsc_to_target: Option<Estimate>,
     /// Mean DSC of a defended model under the attack that does not know the defence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oblivious_dsc: Option<f64>,
@@ -137,6 +140,7 @@ impl AttackSummary {
             epsilon: column.epsilon,
             dsc: Estimate::of(&each(|s| s.dsc)),
             iou: Estimate::of(&each(|s| s.iou)),
+            dsc_to_target: Estimate::of(&scores.iter().filter_map(|s| s.dsc_to_target).collect::<Vec<_>>()),
             oblivious_dsc: mean(&scores.iter().filter_map(|s| s.oblivious_dsc).collect::<Vec<_>>()),
             success_share: mean(&each(|s| f64::from(u8::from(s.success)))),
             queries: mean(&each(|s| s.queries as f64)),
@@ -192,6 +196,7 @@ mod tests {
                 dsc: *dsc,
                 iou: dsc / 2.,
                 linf_levels: 8,
+                dsc_to_target: None,
                 oblivious_dsc: None,
                 success: *dsc < 0.5,
                 queries: 3,

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::aggregate::CLEAN;
+use super::journal::Journal;
 use super::{AttackRequest, Control, RunError, Threat, Transfer, defended, run_attack, segment};
 use crate::attack::protocol::Resolution;
-use crate::attack::{AttackSpec, Budget, Protocol, StepRecord, UniversalPerturbation};
+use crate::attack::{AttackSpec, Budget, Criterion, Goal, GoalSpec, Protocol, StepRecord, UniversalPerturbation};
 use crate::engine::{CancelToken, Engine};
 use crate::imaging::{Container, Decoded, Limits, Mask, decode};
 use crate::loss::Loss;
@@ -37,10 +38,14 @@ pub struct Case {
 }
 
 /// What to do with each image, besides segmenting it clean.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Grid {
     /// The attacks.
     pub attacks: Vec<Planned>,
+    /// The wrong answer that counts; one that needs a mask of its own cannot be had for many images.
+    pub goal: GoalSpec,
+    /// When an attack has succeeded; the goal's default if `None`.
+    pub criterion: Option<Criterion>,
     /// What stands between the image and the model.
     pub defence: Option<Defence>,
     /// The named set of choices.
@@ -97,7 +102,7 @@ pub struct GridRow {
 }
 
 /// The scores of one row.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RowScores {
     /// DSC of the prediction on the clean image.
     pub clean_dsc: f64,
@@ -108,7 +113,7 @@ pub struct RowScores {
 }
 
 /// The scores of an attack.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Attacked {
     /// DSC of the prediction on the adversarial file.
     pub dsc: f64,
@@ -116,6 +121,9 @@ pub struct Attacked {
     pub iou: f64,
     /// Largest change of the file, in levels of 255.
     pub linf_levels: u8,
+    /// DSC of that prediction against the target, if the attack has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dsc_to_target: Option<f64>,
     /// DSC of a defended model under the attack that does not know the defence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oblivious_dsc: Option<f64>,
@@ -125,11 +133,18 @@ pub struct Attacked {
     pub queries: usize,
 }
 
-/// Runs every attack on every case; `done` is called after each, from any thread.
+/// Runs every attack on every case; `done` is called after each, from any thread. What the journal knows is not run
+/// again, and what is run is written there at once.
 ///
 /// The rows of a case stand together, the clean one first, in the order of cases and attacks; those of other models
 /// follow that of the attack.
-pub fn run_grid(engine: &Engine, cases: &[Case], grid: &Grid, done: &(dyn Fn() + Sync)) -> Vec<GridRow> {
+pub fn run_grid(
+    engine: &Engine,
+    cases: &[Case],
+    grid: &Grid,
+    journal: Option<&Journal>,
+    done: &(dyn Fn() + Sync),
+) -> Vec<GridRow> {
     let columns = grid.attacks.len() + 1;
     let next = AtomicUsize::new(0);
     let work = || {
@@ -138,7 +153,7 @@ pub fn run_grid(engine: &Engine, cases: &[Case], grid: &Grid, done: &(dyn Fn() +
             let task = next.fetch_add(1, Ordering::Relaxed);
             let Some(case) = cases.get(task / columns) else { return rows };
             let planned = (task % columns).checked_sub(1).map(|column| &grid.attacks[column]);
-            rows.push((task, task_rows(engine, case, grid, planned)));
+            rows.push((task, task_rows(engine, case, grid, planned, journal)));
             done();
         }
     };
@@ -151,17 +166,41 @@ pub fn run_grid(engine: &Engine, cases: &[Case], grid: &Grid, done: &(dyn Fn() +
 }
 
 /// The row of the attacked model, and one for every other model.
-fn task_rows(engine: &Engine, case: &Case, grid: &Grid, planned: Option<&Planned>) -> Vec<GridRow> {
-    let Some(planned) = planned else {
-        return vec![row(case, None, None, clean(engine, case, grid).map_err(|error| error.to_string()))];
-    };
+fn task_rows(
+    engine: &Engine,
+    case: &Case,
+    grid: &Grid,
+    planned: Option<&Planned>,
+    journal: Option<&Journal>,
+) -> Vec<GridRow> {
     let others = grid.transfer_to.iter().map(|(name, _)| Some(name.as_str()));
+    let others = others.take(if planned.is_some() { usize::MAX } else { 0 });
     let models: Vec<Option<&str>> = std::iter::once(None).chain(others).collect();
-    let scores = match attacked(engine, case, grid, planned) {
+    let entry = journal.and_then(|journal| Some((journal, journal.key(case, grid, planned)?)));
+    let known = entry.as_ref().and_then(|(journal, key)| journal.known(key)).filter(|s| s.len() == models.len());
+    let scores = match known.map_or_else(|| measure(engine, case, grid, planned, entry), Ok) {
         Ok(scores) => scores.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error.to_string()); models.len()],
     };
-    models.into_iter().zip(scores).map(|(model, scores)| row(case, Some(planned), model, scores)).collect()
+    models.into_iter().zip(scores).map(|(model, scores)| row(case, planned, model, scores)).collect()
+}
+
+/// Runs an attack, or segments the clean image, and writes the scores into the journal under their key.
+fn measure(
+    engine: &Engine,
+    case: &Case,
+    grid: &Grid,
+    planned: Option<&Planned>,
+    entry: Option<(&Journal, String)>,
+) -> Result<Vec<RowScores>, RunError> {
+    let scores = match planned {
+        Some(planned) => attacked(engine, case, grid, planned)?,
+        None => vec![clean(engine, case, grid)?],
+    };
+    if let Some((journal, key)) = entry {
+        journal.keep(key, &scores);
+    }
+    Ok(scores)
 }
 
 fn row(case: &Case, planned: Option<&Planned>, on: Option<&str>, scores: Result<RowScores, String>) -> GridRow {
@@ -197,6 +236,8 @@ fn clean(engine: &Engine, case: &Case, grid: &Grid) -> Result<RowScores, RunErro
 
 /// The scores on the attacked model, then on every other.
 fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Result<Vec<RowScores>, RunError> {
+    grid.goal.check(&case.prompt)?;
+    let goal = Goal::new(grid.goal.clone(), None)?;
     let (image, mask) = case.read()?;
     let perturbation = planned.perturbation.as_ref().map(|named| named.perturbation.clone());
     let request = AttackRequest {
@@ -204,7 +245,7 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
         reference: Some(mask),
         prompt: case.prompt.clone(),
         attack: planned.attack.clone(),
-        threat: Threat { perturbation, ..Threat::untargeted(planned.budget) },
+        threat: Threat { budget: planned.budget, goal, region: None, criterion: grid.criterion, perturbation },
         defence: grid.defence.clone(),
         protocol: grid.protocol,
         loss: grid.loss,
@@ -218,6 +259,7 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
         dsc: result.adversarial_file.scores.overlap.dsc,
         iou: result.adversarial_file.scores.overlap.iou,
         linf_levels: result.perturbation.linf_levels,
+        dsc_to_target: result.adversarial_file.dsc_to_target,
         oblivious_dsc: result.defence.as_ref().map(|defence| defence.oblivious_dsc),
         success: result.success.met,
         queries: result.queries.loss + result.queries.gradient + result.queries.logits,
@@ -229,9 +271,17 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
     };
     let others = result.transfer.iter().map(|Transfer { clean, adversarial_file, success, .. }| {
         let OverlapScores { dsc, iou, .. } = adversarial_file.overlap;
-        row(clean, Attacked { dsc, iou, success: success.met, oblivious_dsc: None, ..shared })
+        let unknown = Attacked { dsc_to_target: None, oblivious_dsc: None, ..shared };
+        row(clean, Attacked { dsc, iou, success: success.met, ..unknown })
     });
     Ok(std::iter::once(row(&result.clean.scores, shared)).chain(others).collect())
+}
+
+impl Attacked {
+    /// What the attacker has left: the DSC or, with a target, what is missing to it.
+    pub(super) fn left(&self) -> f64 {
+        self.dsc_to_target.map_or(self.dsc, |to_target| 1. - to_target)
+    }
 }
 
 impl Planned {

@@ -1,7 +1,7 @@
 //! Attacks on images, and the numbers that come of them.
 //!
 //! [`run_attack`] is one attack on one image, from the request to the files; [`run_grid`] is many images
-//! times many attacks on one engine, and [`Summary`] what they amount to. [`AttackRun::transfer_to`] shows a finished
+//! times many attacks on one engine, [`Journal`] what need not be measured twice, and [`Summary`] what it amounts to. [`AttackRun::transfer_to`] shows a finished
 //! attack to other models.
 
 mod aggregate;
@@ -9,6 +9,7 @@ mod checklist;
 mod defence_result;
 mod defended;
 mod grid;
+mod journal;
 mod patched;
 mod request;
 pub mod result;
@@ -25,6 +26,7 @@ pub use aggregate::{AttackSummary, Estimate, SetSummary, Summary};
 pub use checklist::{Check, Verdict};
 pub use defence_result::{DefenceGradient, DefenceResult, Repeated};
 pub use grid::{Attacked, Case, Grid, GridRow, Named, Planned, RowScores, named_container, run_grid};
+pub use journal::Journal;
 pub use patched::PatchResult;
 pub use request::{AttackRequest, Threat};
 pub(crate) use single::objective;

@@ -5,8 +5,7 @@ use std::fmt::Write;
 use crate::evaluation::{AttackSummary, Estimate, GridRow, SetSummary, Summary, Verdict};
 
 /// The header of [`csv`].
-const HEADER: &str =
-    "set,image,method,variant,epsilon,clean_dsc,clean_iou,dsc,iou,oblivious_dsc,linf_levels,success,queries,error\n";
+const HEADER: &str = "set,image,method,variant,epsilon,clean_dsc,clean_iou,dsc,iou,dsc_to_target,oblivious_dsc,linf_levels,success,queries,error\n";
 
 /// One line for every row (RFC 4180); a value that does not exist is empty.
 pub fn csv(rows: &[GridRow]) -> String {
@@ -24,6 +23,7 @@ pub fn csv(rows: &[GridRow]) -> String {
             cell(scores.map(|s| s.clean_iou)),
             cell(attacked.map(|s| s.dsc)),
             cell(attacked.map(|s| s.iou)),
+            cell(attacked.and_then(|s| s.dsc_to_target)),
             cell(attacked.and_then(|s| s.oblivious_dsc)),
             cell(attacked.map(|s| s.linf_levels)),
             cell(attacked.map(|s| s.success)),
@@ -62,7 +62,9 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
         text.push_str(" Attacks are scored on the file as read back.\n");
         every_attack(&mut text, &summary.all, unit);
         oblivious(&mut text, &summary.all.attacks, unit);
-        text.push_str("\nChecks of the attacks:\n\n");
+        let targeted = summary.all.attacks.iter().any(|attack| attack.dsc_to_target.is_some());
+        let by = if targeted { ", by what is missing to the target (1 - DSC to the target)" } else { "" };
+        push(&mut text, format_args!("\nChecks of the attacks{by}:\n"));
         for check in &summary.checks {
             let verdict = match check.verdict {
                 Verdict::Pass => "pass",
@@ -87,12 +89,16 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
 fn every_attack(text: &mut String, all: &SetSummary, unit: &str) {
     let number = |value: Option<f64>, digits: usize| value.map_or_else(|| "-".into(), |v| format!("{v:.digits$}"));
     let estimate = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".into(), with_interval);
-    let head = ["attack", "DSC", "IoU", "success", "largest change", "queries"];
+    let mut head = vec!["attack", "DSC", "IoU", "success", "largest change", "queries"];
+    let targeted = all.attacks.iter().any(|attack| attack.dsc_to_target.is_some());
+    if targeted {
+        head.push("DSC to the target");
+    }
     text.push_str("\nAll images; success as the criterion of each attack has it, queries for an image on average:\n\n");
-    line(text, &head.map(String::from));
-    line(text, &["---", "---:", "---:", "---:", "---:", "---:"].map(String::from));
+    line(text, head.iter());
+    line(text, head.iter().map(|name| if *name == "attack" { "---" } else { "---:" }));
     let clean = ["none".into(), estimate(all.clean_dsc), estimate(all.clean_iou), "-".into(), "0".into(), "1".into()];
-    line(text, &clean);
+    line(text, clean.into_iter().chain(targeted.then(|| "-".into())));
     for attack in &all.attacks {
         let cells = [
             heading(attack, unit),
@@ -102,7 +108,7 @@ fn every_attack(text: &mut String, all: &SetSummary, unit: &str) {
             attack.largest_linf_levels.to_string(),
             number(attack.queries, 0),
         ];
-        line(text, &cells);
+        line(text, cells.into_iter().chain(targeted.then(|| estimate(attack.dsc_to_target))));
     }
 }
 
@@ -136,8 +142,10 @@ fn cells(set: &SetSummary, show: fn(Estimate) -> String) -> Vec<String> {
     cells
 }
 
-fn line(text: &mut String, cells: &[String]) {
-    push(text, format_args!("| {} |", cells.join(" | ")));
+fn line<T: AsRef<str>>(text: &mut String, cells: impl IntoIterator<Item = T>) {
+    let cells: Vec<T> = cells.into_iter().collect();
+    let joined = cells.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" | ");
+    push(text, format_args!("| {joined} |"));
 }
 
 fn push(text: &mut String, line: std::fmt::Arguments) {
@@ -166,9 +174,9 @@ mod tests {
     fn commas_and_quotes_survive_csv() {
         let text = csv(&rows());
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[1], "a,\"x,1.png\",none,,,0.75,0.6,,,,,,,");
-        assert_eq!(lines[2], "a,y.png,none,,,,,,,,,,,\"\"\"cut off\"\", twice\"");
-        assert!(lines.iter().take(2).all(|l| l.replace("\"x,1.png\"", "x").split(',').count() == 14));
+        assert_eq!(lines[1], "a,\"x,1.png\",none,,,0.75,0.6,,,,,,,,");
+        assert_eq!(lines[2], "a,y.png,none,,,,,,,,,,,,\"\"\"cut off\"\", twice\"");
+        assert!(lines.iter().take(2).all(|l| l.replace("\"x,1.png\"", "x").split(',').count() == 15));
     }
 
     #[test]

@@ -173,6 +173,7 @@ mod tests {
             dsc,
             iou: dsc / 2.,
             linf_levels: 8,
+            dsc_to_target: None,
             oblivious_dsc: None,
             success: dsc < 0.5,
             queries: 3,

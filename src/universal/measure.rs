@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::figures::{Figures, IMAGE_SPECIFIC, TRAINED};
 use super::{Plan, Split, controls};
 use crate::attack::universal::{About, PerturbationError};
-use crate::attack::{Apgd, AttackSpec, Protocol, Unit, Universal, UniversalPerturbation};
+use crate::attack::{Apgd, AttackSpec, Unit, Universal, UniversalPerturbation};
 use crate::engine::Engine;
 use crate::evaluation::{Case, Grid, GridRow, Named, Planned, RunError, run_grid};
 
@@ -68,16 +68,9 @@ pub fn measure(
         beside.push(column(AttackSpec::Apgd(Apgd { steps: ends.apgd_steps, ..Apgd::default() })));
     }
     let rows = |cases: &[Case], attacks: Vec<Planned>| -> Vec<GridRow> {
-        let grid = Grid {
-            attacks,
-            defence: None,
-            protocol: Protocol::Default,
-            loss: Some(plan.loss),
-            seed: plan.seed,
-            transfer_to: vec![],
-            jobs: ends.jobs,
-        };
-        run_grid(engine, cases, &grid, &|| ())
+        let (loss, seed, jobs) = (Some(plan.loss), plan.seed, ends.jobs);
+        let grid = Grid { attacks, loss, seed, jobs, ..Grid::default() };
+        run_grid(engine, cases, &grid, None, &|| ())
     };
     Ok(Measured {
         training: Figures::new(&rows(&split.training, trained())),

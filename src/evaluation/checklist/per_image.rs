@@ -7,30 +7,51 @@ use super::super::grid::{GridRow, RowScores};
 use super::Check;
 use crate::attack::catalogue::{self, ThreatModel};
 
-/// Method and DSC of every attack on one image at one epsilon.
+/// Method of every attack on one image at one epsilon, and what it has left.
 type Attempts = Vec<(&'static str, f64)>;
 
 /// Checks the rows that have scores.
 pub(super) fn checks(rows: &[(&GridRow, &RowScores)]) -> Vec<Check> {
     let groups = groups(rows);
     vec![
-        strongest_is_strongest(&groups),
+        on_average(
+            "PGD is at least as strong as FGSM on average at every epsilon",
+            &groups,
+            (|method| method == "pgd", |method| method == "fgsm"),
+            "needs FGSM and PGD at one epsilon",
+        ),
         on_average(
             "APGD is at least as strong as PGD on average at every epsilon",
             &groups,
             (|method| method == "apgd", |method| method == "pgd"),
             "needs APGD and PGD at one epsilon",
         ),
+        strongest_is_strongest(&groups),
         on_average(
             "the best attack by gradients is at least as strong as the best by answers alone",
             &groups,
-            (
-                |method| is(method, ThreatModel::WhiteBox),
-                |method| is(method, ThreatModel::Score) || is(method, ThreatModel::Decision),
-            ),
+            (by_gradients, by_answers),
             "needs attacks of both kinds at one epsilon",
         ),
+        on_average(
+            "the best attack by answers alone is at least as strong as random noise",
+            &groups,
+            (by_answers, |method| method == NOISE),
+            "needs noise and another attack by answers at one epsilon",
+        ),
     ]
+}
+
+/// The control: random points of the budget, which any attack has to beat.
+const NOISE: &str = "noise";
+
+fn by_gradients(method: &str) -> bool {
+    catalogue::threat_model(method) == Some(ThreatModel::WhiteBox)
+}
+
+fn by_answers(method: &str) -> bool {
+    let model = catalogue::threat_model(method);
+    method != NOISE && matches!(model, Some(ThreatModel::Score | ThreatModel::Decision))
 }
 
 /// The attempts at each epsilon, image by image. The bits of positive numbers are in the order of the numbers.
@@ -39,7 +60,7 @@ fn groups(rows: &[(&GridRow, &RowScores)]) -> BTreeMap<u64, Vec<Attempts>> {
     for (row, scores) in rows.iter().filter(|(row, _)| row.method != CLEAN && row.variant.is_none()) {
         if let (Some(epsilon), Some(attacked)) = (row.epsilon, scores.attacked) {
             let place = (epsilon.to_bits(), row.set.as_str(), row.image.as_str());
-            images.entry(place).or_default().push((row.method, attacked.dsc));
+            images.entry(place).or_default().push((row.method, attacked.left()));
         }
     }
     let mut groups: BTreeMap<u64, Vec<Attempts>> = BTreeMap::new();
@@ -111,10 +132,6 @@ fn on_average(
     Check::of(name, parts, needs)
 }
 
-fn is(method: &str, model: ThreatModel) -> bool {
-    catalogue::threat_model(method) == Some(model)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::grid::Attacked;
@@ -123,8 +140,15 @@ mod tests {
 
     fn rows(image: &str, attacks: &[(&'static str, f64, f64)]) -> Vec<GridRow> {
         let row = |(method, epsilon, dsc): &(&'static str, f64, f64)| {
-            let attacked =
-                Attacked { dsc: *dsc, iou: 0., linf_levels: 1, oblivious_dsc: None, success: false, queries: 1 };
+            let attacked = Attacked {
+                dsc: *dsc,
+                iou: 0.,
+                linf_levels: 1,
+                dsc_to_target: None,
+                oblivious_dsc: None,
+                success: false,
+                queries: 1,
+            };
             GridRow {
                 set: "a".into(),
                 image: image.into(),
@@ -146,20 +170,37 @@ mod tests {
         let mut all = rows("1", &[("pgd", 2., 0.4), ("apgd", 2., 0.3), ("strongest", 2., 0.3), ("square", 2., 0.6)]);
         all.extend(rows("2", &[("pgd", 2., 0.2), ("apgd", 2., 0.3), ("strongest", 2., 0.1), ("square", 2., 0.15)]));
         let found = verdicts(&all);
-        assert_eq!(found.iter().map(|check| check.verdict).collect::<Vec<_>>(), [Verdict::Pass; 3], "{found:?}");
-        assert_eq!(found[0].figures, "epsilon 2: on all 2 images");
-        assert_eq!(found[1].figures, "epsilon 2: 0.300 <= 0.300, weaker on 1 of 2 images");
-        assert_eq!(found[2].figures, "epsilon 2: 0.200 <= 0.375, weaker on 0 of 2 images");
+        let verdicts_of = |found: &[Check]| found.iter().map(|check| check.verdict).collect::<Vec<_>>();
+        let (passed, none) = (Verdict::Pass, Verdict::NotApplicable);
+        assert_eq!(verdicts_of(&found), [none, passed, passed, passed, none], "{found:?}");
+        let [_, apgd, strongest, gradients, _] = [0, 1, 2, 3, 4].map(|n| found[n].figures.as_str());
+        assert_eq!(apgd, "epsilon 2: 0.300 <= 0.300, weaker on 1 of 2 images");
+        assert_eq!(strongest, "epsilon 2: on all 2 images");
+        assert_eq!(gradients, "epsilon 2: 0.200 <= 0.375, weaker on 0 of 2 images");
         all.extend(rows("3", &[("pgd", 2., 0.1), ("strongest", 2., 0.25), ("square", 8., 0.)]));
         let found = verdicts(&all);
-        assert_eq!(found[0].verdict, Verdict::Fail);
-        assert_eq!(found[0].figures, "epsilon 2: not on 1 of 3 images, by at most 0.150 (pgd)");
         assert_eq!(found[1].figures, "epsilon 2: 0.300 <= 0.300, weaker on 1 of 2 images", "image 3 has no APGD");
+        assert_eq!(found[2].verdict, Verdict::Fail);
+        assert_eq!(found[2].figures, "epsilon 2: not on 1 of 3 images, by at most 0.150 (pgd)");
+    }
+
+    #[test]
+    fn one_step_must_not_beat_many_and_answers_have_to_beat_noise() {
+        let mut all = rows("1", &[("fgsm", 1., 0.7), ("pgd", 1., 0.71), ("noise", 1., 0.8), ("square", 1., 0.75)]);
+        all.extend(rows("1", &[("fgsm", 2., 0.6), ("pgd", 2., 0.2), ("noise", 2., 0.7), ("square", 2., 0.75)]));
+        let found = verdicts(&all);
+        assert_eq!(found[0].verdict, Verdict::Fail);
+        assert_eq!(
+            found[0].figures,
+            "epsilon 1: 0.710 > 0.700, weaker on 1 of 1 images; epsilon 2: 0.200 <= 0.600, weaker on 0 of 1 images"
+        );
+        assert_eq!(found[4].verdict, Verdict::Fail);
+        assert!(found[4].figures.contains("epsilon 1: 0.750 <= 0.800") && found[4].figures.contains("0.750 > 0.700"));
     }
 
     #[test]
     fn a_black_box_attack_that_is_stronger_than_gradients_is_reported() {
         let found = verdicts(&rows("1", &[("pgd", 4., 0.5), ("square_mask", 4., 0.2)]));
-        assert_eq!((found[0].verdict, found[2].verdict), (Verdict::NotApplicable, Verdict::Fail));
+        assert_eq!((found[2].verdict, found[3].verdict), (Verdict::NotApplicable, Verdict::Fail));
     }
 }
