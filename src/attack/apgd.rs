@@ -2,11 +2,12 @@
 
 mod climb;
 mod schedule;
+mod sparse;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Attack, AttackError, Problem, Tracker, steps};
+use super::{Attack, AttackError, Norm, Problem, Tracker, steps};
 use crate::oracle::{Measure, Oracle};
 use climb::Climb;
 
@@ -14,12 +15,18 @@ use climb::Climb;
 /// the steps.
 const REDUCTION: [(f64, f64); 2] = [(2., 0.3), (1.5, 0.3)];
 
+/// As [`REDUCTION`], for L1.
+const REDUCTION_L1: [(f64, f64); 2] = [(3., 0.3), (2., 0.3)];
+
 /// Gradient steps with momentum whose length begins at twice epsilon and halves where the loss stops to rise, each
 /// time from the best point again.
 ///
 /// Croce and Hein 2020 (ICML), arXiv 2003.01690. As in Croce, Singh and Hein 2024 (ECCV), arXiv 2306.12941, the
 /// gradient is that of the loss, while length and best point go by the plain cross-entropy: losses that choose their
 /// pixels may fall while the attack succeeds.
+///
+/// In L1 it is L1-APGD, Croce and Hein 2021 (ICML), arXiv 2103.01208: a step moves few entries, and how many follows
+/// from how many the best point has changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Apgd {
@@ -31,8 +38,8 @@ pub struct Apgd {
     /// How often to begin anew from another random point.
     #[schema(minimum = 1, maximum = 5000)]
     pub restarts: usize,
-    /// Whether to spend the first 60 % of the steps in larger budgets, of 2 and 1.5 epsilon, and to bring what was
-    /// found there into the budget. Needs at least 4 steps.
+    /// Whether to spend the first 60 % of the steps in larger budgets, of 2 and 1.5 epsilon (3 and 2 in L1), and to
+    /// bring what was found there into the budget. Needs at least 4 steps.
     pub radius_reduction: bool,
 }
 
@@ -52,8 +59,12 @@ struct Phase {
 
 impl Apgd {
     /// The balls of a run, the budget itself last.
-    fn phases(&self) -> Vec<Phase> {
-        let larger = if self.radius_reduction { &REDUCTION[..] } else { &[] };
+    fn phases(&self, norm: Norm) -> Vec<Phase> {
+        let larger = match norm {
+            _ if !self.radius_reduction => &[][..],
+            Norm::Linf | Norm::L2 => &REDUCTION,
+            Norm::L1 => &REDUCTION_L1,
+        };
         let mut phases: Vec<Phase> = larger
             .iter()
             .map(|(radius, share)| Phase { radius: *radius, steps: (share * self.steps as f64) as usize })
@@ -73,10 +84,15 @@ impl Attack for Apgd {
     fn check(&self) -> Result<(), AttackError> {
         steps::at_least_one("steps", self.steps, "take at least one step")?;
         steps::restarts(self.restarts, self.random_start)?;
-        if self.phases().iter().any(|phase| phase.steps == 0) {
+        // The shares of the steps are the same in every norm.
+        if self.phases(Norm::Linf).iter().any(|phase| phase.steps == 0) {
             return Err(steps::refused("steps", self.steps, "radius reduction needs at least 4 steps"));
         }
         Ok(())
+    }
+
+    fn norms(&self) -> &'static [Norm] {
+        &Norm::ALL
     }
 
     fn restarts(&self) -> usize {
@@ -88,7 +104,7 @@ impl Attack for Apgd {
     }
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
-        let phases = self.phases();
+        let phases = self.phases(problem.ball().norm());
         let all = self.points_of_a_restart() - 1;
         let mut climb = match log.resume() {
             Some(state) => Climb::from_state(state)?,
@@ -115,7 +131,7 @@ impl Attack for Apgd {
                     log.pass(&climb.x, &answer)?;
                 }
                 let tracked = f64::from(problem.tracked(&answer.logits)?);
-                let gradient = climb.judge(answer.gradient, tracked, (steps, radius));
+                let gradient = climb.judge(answer.gradient, tracked, (steps, &ball))?;
                 if climb.done == steps {
                     break;
                 }
@@ -132,13 +148,16 @@ mod tests {
 
     #[test]
     fn radius_reduction_spends_three_three_and_four_tenths() {
-        let phases = |steps| {
+        let phases = |steps, norm| {
             let apgd = Apgd { steps, radius_reduction: true, ..Apgd::default() };
-            apgd.phases().iter().map(|phase| (phase.radius, phase.steps)).collect::<Vec<_>>()
+            apgd.phases(norm).iter().map(|phase| (phase.radius, phase.steps)).collect::<Vec<_>>()
         };
-        assert_eq!(phases(300), [(2., 90), (1.5, 90), (1., 120)]);
-        assert_eq!(phases(7), [(2., 2), (1.5, 2), (1., 3)]);
-        assert_eq!(Apgd::default().phases(), [Phase { radius: 1., steps: 100 }]);
+        for norm in [Norm::Linf, Norm::L2] {
+            assert_eq!(phases(300, norm), [(2., 90), (1.5, 90), (1., 120)]);
+            assert_eq!(phases(7, norm), [(2., 2), (1.5, 2), (1., 3)]);
+        }
+        assert_eq!(phases(300, Norm::L1), [(3., 90), (2., 90), (1., 120)]);
+        assert_eq!(Apgd::default().phases(Norm::L1), [Phase { radius: 1., steps: 100 }]);
         let few = |steps| Apgd { steps, radius_reduction: true, ..Apgd::default() }.check();
         assert!(few(3).unwrap_err().to_string().contains("at least 4 steps"));
         few(4).unwrap();

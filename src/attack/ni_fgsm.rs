@@ -51,10 +51,11 @@ impl Attack for NiFgsm {
 
     fn run(&self, problem: &Problem, oracle: &mut dyn Oracle, log: &mut Tracker) -> Result<(), AttackError> {
         let ball = problem.ball();
-        // `g` has entries of about 1: of length 1 in Linf, of length `sqrt(entries)` in L2.
+        // `g` has entries of about 1: of length 1 in Linf, `sqrt(entries)` in L2, `entries` in L1.
         let length_of_g = match ball.norm() {
             Norm::Linf => 1.,
             Norm::L2 => ball.entries().max(1.).sqrt(),
+            Norm::L1 => ball.entries().max(1.),
         };
         let reach = self.decay * self.walk().alpha(problem) / length_of_g;
         self.walk().run(problem, oracle, log, |Place { step, x, g }, oracle, log| {

@@ -3,17 +3,17 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Attack, AttackError, Epsilon, Problem, Tracker, steps};
+use super::{Attack, AttackError, Epsilon, Norm, Problem, Tracker, steps};
 use crate::oracle::{Measure, Oracle};
 
 /// The usual 2/255 for a budget of 8/255.
 const DEFAULT_SHARE: f64 = 0.25;
 
-/// Steps of length `alpha` along the sign of the gradient (along the gradient itself for L2), each
-/// projected back into the budget.
+/// Steps of length `alpha` along the sign of the gradient (along the gradient itself for L2, along the signs of its
+/// largest hundredth for L1), each projected back into the budget.
 ///
 /// Madry et al. 2018, arXiv 1706.06083; without the random start it is BIM, Kurakin et al. 2017,
-/// arXiv 1607.02533.
+/// arXiv 1607.02533. For L1 it is SLIDE, Tramèr and Boneh 2019, arXiv 1904.13000.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pgd {
@@ -47,6 +47,10 @@ impl Attack for Pgd {
     fn check(&self) -> Result<(), AttackError> {
         steps::at_least_one("steps", self.steps, "take at least one step")?;
         steps::restarts(self.restarts, self.random_start)
+    }
+
+    fn norms(&self) -> &'static [Norm] {
+        &Norm::ALL
     }
 
     fn restarts(&self) -> usize {

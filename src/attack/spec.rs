@@ -136,10 +136,10 @@ impl AttackSpec {
         let rule = match self.attack().norms() {
             norms if norms.contains(&norm) => return Ok(()),
             [Norm::L2] => "this method works in l2 only: give the budget in l2",
-            _ => "this method works in linf only: give the budget in linf",
+            [Norm::Linf] => "this method works in linf only: give the budget in linf",
+            _ => "this method works in linf and l2 only: give the budget in one of these",
         };
-        let value = if norm == Norm::L2 { "l2" } else { "linf" };
-        Err(steps::refused("norm", value, rule))
+        Err(steps::refused("norm", norm.name(), rule))
     }
 
     /// Refuses a defence before the model, if there is one and the method takes none.

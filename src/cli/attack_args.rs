@@ -89,6 +89,8 @@ enum NormArg {
     Linf,
     /// The root of the sum of all squared changes.
     L2,
+    /// The sum of all absolute changes.
+    L1,
 }
 
 impl AttackArgs {
@@ -123,6 +125,7 @@ impl AttackArgs {
         let norm = match self.norm {
             NormArg::Linf => Norm::Linf,
             NormArg::L2 => Norm::L2,
+            NormArg::L1 => Norm::L1,
         };
         Ok(Budget { norm, epsilon: Epsilon::new(epsilon, self.unit()).context("--epsilon")? })
     }

@@ -14,7 +14,7 @@ pub struct Perturbation {
 }
 
 /// Shows `adversarial - original`, amplified by the largest whole factor at which a change of `budget`
-/// levels (of 255) stays in range. Without a budget, as for an L2 attack, the largest change takes its place.
+/// levels (of 255) stays in range. Without a budget, as for an attack in L2 or L1, the largest change takes its place.
 ///
 /// # Errors
 /// [`ImagingError::Mismatch`] if the images differ in size.

@@ -13,6 +13,8 @@ pub struct PerturbationScores {
     pub linf_levels: u8,
     /// Euclidean norm of all changes, in levels; grows with the size of the image.
     pub l2_levels: f64,
+    /// Sum of all absolute changes, in levels; grows with the size of the image.
+    pub l1_levels: u64,
     /// Number of pixels with any channel changed.
     pub l0_pixels: u64,
     /// Mean absolute change of a channel, in levels.
@@ -52,6 +54,7 @@ impl PerturbationScores {
         Ok(Self {
             linf_levels,
             l2_levels: (squared as f64).sqrt(),
+            l1_levels: absolute,
             l0_pixels,
             mean_abs_levels: absolute as f64 / channels,
             psnr_db: or_reason(&mut reasons, "psnr_db", psnr_db(squared as f64 / channels)),
@@ -111,7 +114,7 @@ mod tests {
         let black = Image::new(2, 2, vec![0; 12]).unwrap();
         let changed = Image::new(2, 2, vec![3, 0, 4, 0, 0, 0, 0, 12, 0, 0, 0, 0]).unwrap();
         let scores = PerturbationScores::between(&black, &changed).unwrap();
-        assert_eq!((scores.linf_levels, scores.l2_levels, scores.l0_pixels), (12, 13., 2));
+        assert_eq!((scores.linf_levels, scores.l2_levels, scores.l1_levels, scores.l0_pixels), (12, 13., 19, 2));
         assert_eq!(scores.mean_abs_levels, 19. / 12.);
         // MSE 169/12 levels^2, so 10 log10(65025 * 12 / 169) dB.
         assert!((scores.psnr_db.unwrap() - 36.643749).abs() < 1e-6, "{scores:?}");
@@ -123,8 +126,8 @@ mod tests {
         let (plain, _) = patterns(12, 12);
         let json = serde_json::to_value(PerturbationScores::between(&plain, &plain).unwrap()).unwrap();
         let wanted = serde_json::json!({
-            "linf_levels": 0, "l2_levels": 0.0, "l0_pixels": 0, "mean_abs_levels": 0.0, "psnr_db": null,
-            "ssim": 1.0, "identical": true, "reasons": {"psnr_db": "identical_images"},
+            "linf_levels": 0, "l2_levels": 0.0, "l1_levels": 0, "l0_pixels": 0, "mean_abs_levels": 0.0,
+            "psnr_db": null, "ssim": 1.0, "identical": true, "reasons": {"psnr_db": "identical_images"},
         });
         assert_eq!(json, wanted);
     }

@@ -76,9 +76,10 @@ fn perturbation(text: &mut String, result: &AttackResult) {
     push(
         text,
         format_args!(
-            "perturbation of the file: L-inf {} of 255, L2 {:.1}, PSNR {}, SSIM {}",
+            "perturbation of the file: L-inf {} of 255, L2 {:.1}, L1 {}, PSNR {}, SSIM {}",
             p.linf_levels,
             p.l2_levels,
+            p.l1_levels,
             or_dash(p.psnr_db, " dB"),
             or_dash(p.ssim, ""),
         ),

@@ -151,3 +151,18 @@ fn goals_with_parameters_reach_the_attack() {
     assert!(refusal("shrink=100").contains("less than 100"));
     assert!(refusal("bigger=3").contains("shift=DX,DY"));
 }
+
+#[test]
+fn budgets_in_l1_are_kept_and_reported() {
+    let desk = Desk::new();
+    for method in ["pgd", "apgd"] {
+        let flags = format!("--mask mask.png --method {method} --norm l1 --epsilon 3000 --steps 6 --out {method}");
+        let said = desk.attack(&format!("--image image.png {flags}"));
+        let result = desk.json(&format!("{method}/result.json"));
+        let levels = result["perturbation"]["l1_levels"].as_u64().unwrap();
+        assert!((1..=3000).contains(&levels) && said.contains(&format!("L1 {levels}, PSNR")), "{said}");
+        assert_eq!((&result["within_budget"], &result["request"]["budget"]["norm"]), (&true.into(), &"l1".into()));
+    }
+    let refusal = desk.refusal_to("--method bim --norm l1 --epsilon 3000");
+    assert!(refusal.contains("norm is l1: this method works in linf and l2 only"), "{refusal}");
+}

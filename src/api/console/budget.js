@@ -10,6 +10,7 @@ export const UNITS = { pixel255: "of 255", unit01: "of 1", normalised: "normalis
 export const NORMS = {
   linf: { label: "L∞", about: "no channel of any pixel changes by more" },
   l2: { label: "L2", about: "the root of all squared changes in the image" },
+  l1: { label: "L1", about: "the sum of all changes in the image" },
 };
 
 /**

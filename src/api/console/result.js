@@ -1,7 +1,7 @@
 // The result of an attack: verdict, pictures, scores, notes and files.
 
 import { downloadable } from "./api.js";
-import { inAllUnits } from "./budget.js";
+import { NORMS, inAllUnits } from "./budget.js";
 import { element } from "./dom.js";
 import { size } from "./files.js";
 import { promptTable } from "./prompts.js";
@@ -80,7 +80,7 @@ export function findings(job, onError) {
 }
 
 function budget(given) {
-  return given ? `${inAllUnits(given)}, ${given.norm === "linf" ? "L∞" : "L2"}` : "none: the method decides";
+  return given ? `${inAllUnits(given)}, ${NORMS[given.norm]?.label ?? given.norm}` : "none: the method decides";
 }
 
 function patch({ pixels, share_of_image: share, grey_dsc: grey, noise_dsc: noise, dsc }) {

@@ -111,6 +111,13 @@ const CHANGES = [
     digits: 0,
     about: "Root of the sum of all squared changes; it grows with the size of the image.",
   },
+  {
+    key: "l1_levels",
+    label: "L1 norm",
+    unit: "of 255",
+    digits: 0,
+    about: "Sum of all absolute changes; it grows with the size of the image.",
+  },
   { key: "l0_pixels", label: "Changed pixels", digits: 0, about: "Number of pixels with any channel changed." },
   {
     key: "psnr_db",

@@ -35,7 +35,7 @@ export function inShort(spec) {
 
 function budgetWords({ norm, epsilon: { value, unit } }) {
   const epsilon = { pixel255: `${value} of 255`, unit01: `${value} of 1` }[unit] ?? `${value} ${unit}`;
-  return `${epsilon}, ${{ linf: "L∞", l2: "L2" }[norm] ?? norm}`;
+  return `${epsilon}, ${{ linf: "L∞", l2: "L2", l1: "L1" }[norm] ?? norm}`;
 }
 
 /**

@@ -2,9 +2,9 @@
 
 use super::{Entry, Paper, ThreatModel};
 use crate::attack::schema::Parameters;
-use crate::attack::{Apgd, Bim, Dct, DiFgsm, Fgsm, Joint, MiFgsm, NiFgsm, Norm, Padam, Pgd, Strongest, TiFgsm};
+use crate::attack::{Apgd, Attack, Bim, Dct, DiFgsm, Fgsm, Joint, MiFgsm, NiFgsm, Norm, Padam, Pgd, Strongest, TiFgsm};
 
-/// A method that works in both norms.
+/// A method that works in L-inf and L2.
 fn entry(parameters: Parameters, title: &'static str, paper: Paper, steps_cost: &'static str) -> Entry {
     let norms = &[Norm::Linf, Norm::L2];
     Entry { parameters, title, paper, threat_model: ThreatModel::WhiteBox, norms, steps_cost }
@@ -22,15 +22,18 @@ pub(super) fn entries() -> Vec<Entry> {
             },
             "2",
         ),
-        entry(
-            Parameters::of::<Pgd>("pgd"),
-            "PGD: many projected gradient steps (BIM without the random start)",
-            Paper {
-                title: "Madry et al.: Towards Deep Learning Models Resistant to Adversarial Attacks (2018)",
-                arxiv: "1706.06083",
-            },
-            "restarts * (steps + 1)",
-        ),
+        Entry {
+            norms: Pgd::default().norms(),
+            ..entry(
+                Parameters::of::<Pgd>("pgd"),
+                "PGD: many projected gradient steps (BIM without the random start)",
+                Paper {
+                    title: "Madry et al.: Towards Deep Learning Models Resistant to Adversarial Attacks (2018)",
+                    arxiv: "1706.06083",
+                },
+                "restarts * (steps + 1)",
+            )
+        },
         entry(
             Parameters::of::<Bim>("bim"),
             "BIM: projected gradient steps from the clean image",
@@ -74,16 +77,19 @@ pub(super) fn entries() -> Vec<Entry> {
             },
             "steps + 1",
         ),
-        entry(
-            Parameters::of::<Apgd>("apgd"),
-            "APGD: gradient steps whose length follows the loss",
-            Paper {
-                title: "Croce, Hein: Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse \
-                        Parameter-free Attacks (2020)",
-                arxiv: "2003.01690",
-            },
-            "restarts * (steps + 1), and 2 more per restart with radius_reduction",
-        ),
+        Entry {
+            norms: Apgd::default().norms(),
+            ..entry(
+                Parameters::of::<Apgd>("apgd"),
+                "APGD: gradient steps whose length follows the loss",
+                Paper {
+                    title: "Croce, Hein: Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse \
+                            Parameter-free Attacks (2020)",
+                    arxiv: "2003.01690",
+                },
+                "restarts * (steps + 1), and 2 more per restart with radius_reduction",
+            )
+        },
         entry(
             Parameters::of::<Padam>("padam"),
             "PAdam: steps of Adam, projected",

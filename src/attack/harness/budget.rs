@@ -48,6 +48,22 @@ pub enum Norm {
     Linf,
     /// The root of the sum of squared changes over the whole tensor `[3, h, w]`, not their mean.
     L2,
+    /// The sum of absolute changes over the whole tensor `[3, h, w]`, not their mean.
+    L1,
+}
+
+impl Norm {
+    /// All norms, in the order shown to users.
+    pub const ALL: [Self; 3] = [Self::Linf, Self::L2, Self::L1];
+
+    /// The name used in requests and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linf => "linf",
+            Self::L2 => "l2",
+            Self::L1 => "l1",
+        }
+    }
 }
 
 /// Why a budget cannot be used.
@@ -156,6 +172,7 @@ impl Budget {
         let farthest = |unit| match self.norm {
             Norm::Linf => full_scale(unit, std),
             Norm::L2 => full_scale(unit, std) * (entries as f64).sqrt(),
+            Norm::L1 => full_scale(unit, std) * entries as f64,
         };
         // Room for a full-scale epsilon that was computed from another unit.
         let fits = |unit| value <= farthest(unit) * (1. + 1e-6);
@@ -224,6 +241,23 @@ mod tests {
         let budget = Budget { norm: Norm::L2, epsilon: Epsilon::new(0.5, Unit::Unit01).unwrap() };
         assert_eq!(budget.echo(&STD).pixel255, 127.5);
         budget.check(3, &STD).unwrap();
+    }
+
+    #[test]
+    fn l1_reaches_as_far_as_all_entries_together() {
+        let l1 = |value, unit| Budget { norm: Norm::L1, epsilon: Epsilon::new(value, unit).unwrap() };
+        assert_eq!(l1(12., Unit::Unit01).echo(&STD).pixel255, 3060.);
+        l1(300., Unit::Unit01).check(300, &STD).unwrap();
+        let far = l1(301., Unit::Unit01).check(300, &STD).unwrap_err().to_string();
+        assert!(far.contains("full scale, which is 300.0000: did you mean pixel255?"), "{far}");
+        assert!(l1(76_501., Unit::Pixel255).check(300, &STD).is_err());
+    }
+
+    #[test]
+    fn norms_have_the_names_of_requests() {
+        for norm in Norm::ALL {
+            assert_eq!(serde_json::to_value(norm).unwrap(), norm.name());
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn measure(ball: &Ball, x: &Tensor, gradient: Option<&Tensor>) -> Res
         let distance = match ball.norm() {
             Norm::Linf => with_slices([x, ball.clean()], |[x, clean]| vectorised(LargestDifference { x, clean }))?,
             // Summed where and as it always was: the last digits are reported.
-            Norm::L2 => ball.distance(x)?.to_scalar()?,
+            Norm::L2 | Norm::L1 => ball.distance(x)?.to_scalar()?,
         };
         (
             distance,
@@ -137,7 +137,7 @@ mod tests {
         let (x, gradient) = (tensor(wave(0.3)), tensor(slopes));
         let half =
             Tensor::from_vec((0..35).map(|i| (i % 2) as f32).collect::<Vec<_>>(), (1, 35), &Device::Cpu).unwrap();
-        for norm in [Norm::Linf, Norm::L2] {
+        for norm in Norm::ALL {
             for region in [None, Some(&half)] {
                 let ball = Ball::new(&tensor(wave(0.2)), (norm, 0.1), region, None).unwrap();
                 for gradient in [None, Some(&gradient)] {

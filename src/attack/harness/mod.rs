@@ -10,6 +10,7 @@ mod advance;
 pub mod budget;
 pub mod checkpoint;
 pub mod evaluation;
+mod l1;
 mod measure;
 mod notes;
 pub mod preference;

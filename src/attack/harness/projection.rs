@@ -9,9 +9,13 @@ use candle_core::{DType, Result, Tensor};
 
 use super::advance::linf_step;
 use super::budget::Norm;
+use super::l1;
 
 /// Below this an L2 norm counts as zero.
 const SMALLEST_NORM: f64 = 1e-12;
+
+/// The share of entries that a step in L1 moves (Tramèr and Boneh 2019, arXiv 1904.13000).
+const SPARSE_SHARE: f64 = 0.01;
 
 /// The reachable images around a clean one.
 #[derive(Debug, Clone)]
@@ -57,7 +61,7 @@ impl Ball {
     /// A device that failed.
     pub fn with_radius(&self, radius: f64) -> Result<Self> {
         let sides = match self.norm {
-            Norm::L2 => None,
+            Norm::L2 | Norm::L1 => None,
             Norm::Linf => {
                 // Infinity times 0 would be no number.
                 let reach = (self.allowed(self.clean.ones_like()?)? * radius.min(f64::from(f32::MAX)))?;
@@ -91,17 +95,25 @@ impl Ball {
         &self.clean
     }
 
+    /// The valid range of all entries, if they have to be in one.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        self.range
+    }
+
     /// How many entries may change.
     pub fn entries(&self) -> f64 {
         self.entries
     }
 
-    /// The point of the ball that replaces `x` `[3, h, w]`: the nearest one for Linf; for L2 the
+    /// The point of the ball that replaces `x` `[3, h, w]`: the nearest one for Linf and L1; for L2 the
     /// perturbation is shortened, then clamped, which cannot lengthen it.
     ///
     /// # Errors
     /// A tensor of another shape.
     pub fn project(&self, x: &Tensor) -> Result<Tensor> {
+        if self.norm == Norm::L1 {
+            return l1::project(x, (&self.clean, self.radius), self.region.as_ref(), self.range);
+        }
         let x = match &self.sides {
             Some((low, high)) => x.maximum(low)?.minimum(high)?,
             None => {
@@ -117,7 +129,8 @@ impl Ball {
     }
 
     /// The steepest direction of unit length inside the region: the sign of the gradient for Linf
-    /// (0 where the gradient is 0), the gradient over its norm for L2.
+    /// (0 where the gradient is 0), the gradient over its norm for L2. For L1 that direction would move one entry
+    /// at a time: it is the sign of the largest hundredth instead.
     ///
     /// # Errors
     /// A tensor of another shape.
@@ -126,14 +139,25 @@ impl Ball {
         match self.norm {
             Norm::Linf => gradient.sign(),
             Norm::L2 => gradient.broadcast_div(&length(&gradient)?.to_dtype(gradient.dtype())?),
+            Norm::L1 => l1::sparse_direction(&gradient, SPARSE_SHARE, self.entries),
         }
+    }
+
+    /// The direction of L1 length 1 along the signs of the largest entries of `gradient` `[3, h, w]`, a `share` of
+    /// those in the region.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn sparse_direction(&self, gradient: &Tensor, share: f64) -> Result<Tensor> {
+        l1::sparse_direction(&self.allowed(gradient.detach())?, share, self.entries)
     }
 
     /// One step of an attack: the point that replaces `x + alpha direction(gradient)`. `alpha` is in
     /// the unit of the clean image's values.
     ///
     /// The same as [`Self::direction`] and [`Self::project`] one after the other, to the bit; in f32 and
-    /// Linf it reads and writes each number once.
+    /// Linf it reads and writes each number once. In L1 the entries do not count that are at the end of the valid
+    /// range already, where the few that move would be wasted.
     ///
     /// # Errors
     /// A tensor of another shape.
@@ -143,6 +167,10 @@ impl Ball {
             if let Some(next) = linf_step(x, gradient, clean, self.region.as_ref(), alpha, self.range)? {
                 return Ok(next);
             }
+        }
+        if let (Norm::L1, Some(range)) = (self.norm, self.range) {
+            let free = l1::where_free(x, gradient, range)?;
+            return self.project(&(x + (self.direction(&free)? * alpha)?)?);
         }
         self.project(&(x + (self.direction(gradient)? * alpha)?)?)
     }
@@ -165,7 +193,16 @@ impl Ball {
         match self.norm {
             Norm::Linf => delta.abs()?.max_all(),
             Norm::L2 => delta.sqr()?.sum_all()?.sqrt(),
+            Norm::L1 => delta.abs()?.sum_all(),
         }
+    }
+
+    /// How many entries of `x` `[3, h, w]` differ from the clean image.
+    ///
+    /// # Errors
+    /// A tensor of another shape.
+    pub fn changed(&self, x: &Tensor) -> Result<f64> {
+        x.ne(&self.clean)?.to_dtype(DType::F64)?.sum_all()?.to_scalar()
     }
 }
 
@@ -249,7 +286,7 @@ mod tests {
     fn outside_the_region_the_clean_value_returns_to_the_bit() {
         let region = Tensor::new(&[[1f32, 0.]], &Device::Cpu).unwrap();
         let clean = tensor([0.1, 0.2, 0.3, 0.4, 0.7, 0.9]);
-        for norm in [Norm::Linf, Norm::L2] {
+        for norm in Norm::ALL {
             for range in [None, Some((0., 1.))] {
                 let ball = Ball::new(&clean, (norm, 0.3), Some(&region), range).unwrap();
                 let x = values(&ball.project(&tensor([0.9; 6])).unwrap());

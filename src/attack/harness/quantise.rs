@@ -41,7 +41,8 @@ impl Lattice<'_> {
                 let most = (self.levels + SLACK).floor() as i32;
                 steps.iter_mut().for_each(|step| *step = (*step).clamp(-most, most));
             }
-            Norm::L2 => shorten(&mut steps, &wanted, (self.levels + SLACK).powi(2)),
+            Norm::L2 => shorten(&mut steps, &wanted, (self.levels + SLACK).powi(2), |step| u64::from(step).pow(2)),
+            Norm::L1 => shorten(&mut steps, &wanted, self.levels + SLACK, u64::from),
         }
         // Each step leads from the clean level towards the rounded one, so it stays in 0..=255.
         let rgb = clean.rgb().iter().zip(&steps).map(|(from, step)| (i32::from(*from) + step) as u8).collect();
@@ -62,6 +63,7 @@ impl Lattice<'_> {
         match self.norm {
             Norm::Linf => f64::from(changes.max().unwrap_or(0)),
             Norm::L2 => (changes.map(|c| u64::from(c).pow(2)).sum::<u64>() as f64).sqrt(),
+            Norm::L1 => changes.map(u64::from).sum::<u64>() as f64,
         }
     }
 
@@ -75,11 +77,11 @@ impl Lattice<'_> {
     }
 }
 
-/// Moves entries back by one level each until the sum of squares is at most `most`, those first that
+/// Moves entries back by one level each until the sum of their `cost` is at most `most`, those first that
 /// rounding carried farthest beyond the `wanted` perturbation: what they lose was never asked for.
-fn shorten(steps: &mut [i32], wanted: &[f32], most: f64) {
-    let square = |step: i32| u64::from(step.unsigned_abs()).pow(2);
-    let mut sum: u64 = steps.iter().map(|s| square(*s)).sum();
+fn shorten(steps: &mut [i32], wanted: &[f32], most: f64, cost: impl Fn(u32) -> u64) {
+    let cost = |step: i32| cost(step.unsigned_abs());
+    let mut sum: u64 = steps.iter().map(|s| cost(*s)).sum();
     if sum as f64 <= most {
         return;
     }
@@ -92,7 +94,7 @@ fn shorten(steps: &mut [i32], wanted: &[f32], most: f64) {
             return;
         }
         let shorter = steps[entry] - steps[entry].signum();
-        sum -= square(steps[entry]) - square(shorter);
+        sum -= cost(steps[entry]) - cost(shorter);
         steps[entry] = shorter;
     }
 }
@@ -121,20 +123,20 @@ mod tests {
         fn the_file_is_within_budget_and_region(
             (width, height) in (1usize..9, 1usize..9),
             (seed, noise) in (any::<u64>(), any::<u64>()),
-            epsilon in prop_oneof![0f64..3., 0f64..255.],
-            linf in any::<bool>(),
+            epsilon in prop_oneof![0f64..3., 0f64..255., 0f64..9000.],
+            norm in prop_oneof![Just(Norm::Linf), Just(Norm::L2), Just(Norm::L1)],
             region in any::<bool>(),
         ) {
             let clean = image(width, height, seed);
             let x = image(width, height, noise).to_tensor(&Device::Cpu).unwrap().affine(1.2, -0.1).unwrap();
             let region = region.then(|| Mask::from_fn(width, height, |x, y| (x + y) % 2 == 0));
-            let norm = if linf { Norm::Linf } else { Norm::L2 };
             let lattice = Lattice { norm, levels: epsilon, region: region.as_ref() };
             let file = lattice.round(&clean, &x).unwrap();
             let scores = PerturbationScores::between(&clean, &file).unwrap();
             match norm {
                 Norm::Linf => prop_assert!(f64::from(scores.linf_levels) <= (epsilon + 1e-4).floor()),
                 Norm::L2 => prop_assert!(scores.l2_levels <= epsilon + 1e-4),
+                Norm::L1 => prop_assert!(scores.l1_levels as f64 <= epsilon + 1e-4),
             }
             prop_assert!(lattice.admits(&clean, &file));
             prop_assert!(!lattice.is_a_point() || file == clean);
@@ -150,7 +152,7 @@ mod tests {
         let clean = Image::new(2, 1, vec![10, 20, 30, 40, 50, 60]).unwrap();
         let moved = Image::new(2, 1, vec![18, 12, 30, 40, 50, 60]).unwrap();
         let x = moved.to_tensor(&Device::Cpu).unwrap();
-        for (norm, levels) in [(Norm::Linf, 8. / 255. * 255.), (Norm::L2, 11.4)] {
+        for (norm, levels) in [(Norm::Linf, 8. / 255. * 255.), (Norm::L2, 11.4), (Norm::L1, 16.)] {
             assert_eq!(Lattice { norm, levels, region: None }.round(&clean, &x).unwrap(), moved);
         }
     }
@@ -163,5 +165,10 @@ mod tests {
         let x = x.reshape((3, 1, 1)).unwrap();
         let file = Lattice { norm: Norm::L2, levels: 4.02, region: None }.round(&clean, &x).unwrap();
         assert_eq!(file.rgb(), [102, 103, 100]);
+        // In L1 the sum is 7 levels: the last entry goes first, then the first one.
+        for (levels, wanted) in [(7., [103, 103, 101]), (6.2, [103, 103, 100]), (5., [102, 103, 100])] {
+            let file = Lattice { norm: Norm::L1, levels, region: None }.round(&clean, &x).unwrap();
+            assert_eq!(file.rgb(), wanted);
+        }
     }
 }

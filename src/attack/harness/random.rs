@@ -58,7 +58,7 @@ impl RandomSource {
     }
 
     /// A point of `ball`: uniform in the cube for Linf, uniform in the ball for L2, and then brought
-    /// into the valid range and the region.
+    /// into the valid range and the region; for L1 the one nearest to normal noise of full scale.
     ///
     /// # Errors
     /// A device that failed.
@@ -117,6 +117,8 @@ impl Stream {
                 let depth = self.uniform().powf(1. / ball.entries().max(1.));
                 (outwards * (ball.radius() * depth))?
             }
+            // As Croce and Hein 2021 start. A uniform point changes every entry by next to nothing.
+            Norm::L1 => self.fill(clean, Self::normal)?,
         };
         ball.project(&(clean + noise)?)
     }
@@ -183,5 +185,19 @@ mod tests {
         // With 768 entries all but one in 1e10 points lie beyond 0.97 of the radius.
         assert!((0..5).all(|restart| (1.94..=2. + 1e-6).contains(&distance(restart))));
         assert_ne!(distance(0), distance(1));
+    }
+
+    #[test]
+    fn l1_starts_are_sparse_and_use_the_whole_budget() {
+        let image = grey(128);
+        let clean = image.to_tensor(&Device::Cpu).unwrap();
+        let ball = Ball::new(&clean, (Norm::L1, 3.), None, Some((0., 1.))).unwrap();
+        let source = RandomSource::new(3, &image);
+        let start = source.start(&ball, 0).unwrap();
+        let distance = ball.distance(&start).unwrap().to_scalar::<f64>().unwrap();
+        assert!((3. - 1e-4..=3.).contains(&distance), "{distance}");
+        let changed = ball.changed(&start).unwrap();
+        assert!((4. ..77.).contains(&changed), "{changed} of 768 entries");
+        assert_ne!(ball.changed(&source.start(&ball, 1).unwrap()).unwrap(), changed);
     }
 }

@@ -5,6 +5,7 @@ mod certify;
 mod defended;
 mod frequency;
 mod guard;
+mod l1;
 mod minimal;
 mod patch;
 mod texts;
@@ -88,7 +89,7 @@ proptest! {
     #[test]
     fn float_and_file_stay_within_budget_and_region(
         (width, height) in (1usize..12, 1usize..12), levels in prop_oneof![0f64..3., 0f64..80.],
-        norm in norms(), region in any::<bool>(), seed in any::<u64>(),
+        norm in prop_oneof![norms(), Just(Norm::L1)], region in any::<bool>(), seed in any::<u64>(),
     ) {
         let mut setup = setup(width, height, budget(norm, levels, Unit::Pixel255));
         setup.region = region.then(|| Mask::from_fn(width, height, |x, y| (x + y) % 3 == 0));
@@ -100,6 +101,7 @@ proptest! {
         match norm {
             Norm::Linf => prop_assert!(f64::from(scores.linf_levels) <= (levels + 1e-4).floor()),
             Norm::L2 => prop_assert!(scores.l2_levels <= levels + 1e-4),
+            Norm::L1 => prop_assert!(scores.l1_levels as f64 <= levels + 1e-4),
         }
         prop_assert_eq!(outcome.within_budget, Some(true));
         let clean = setup.image.to_tensor(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();

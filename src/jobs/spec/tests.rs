@@ -54,6 +54,15 @@ fn every_method_is_read_with_the_defaults_of_the_catalogue() {
 }
 
 #[test]
+fn pgd_apgd_and_their_control_take_a_budget_in_l1() {
+    for method in ["pgd", "apgd", "noise"] {
+        let budget = json!({"norm": "l1", "epsilon": {"value": 3000, "unit": "pixel255"}});
+        let spec = with(json!({"attack": {"method": method}, "budget": budget})).unwrap();
+        assert_eq!(spec.budget.unwrap().norm, Norm::L1);
+    }
+}
+
+#[test]
 fn what_was_read_is_read_again() {
     let spec = with(json!({"labels": {"model": "v3"}, "success": {"dsc_below": 0.2}, "priority": -3})).unwrap();
     assert_eq!(JobSpec::from_json(&serde_json::to_vec(&spec).unwrap()).unwrap(), spec);
@@ -126,6 +135,11 @@ fn a_value_that_makes_no_sense_is_pointed_at() {
             json!({"attack": {"method": "square"}, "budget": {"norm": "l2", "epsilon": {"value": 8, "unit": "pixel255"}}}),
             "/spec/budget/norm",
             "linf only",
+        ),
+        (
+            json!({"attack": {"method": "bim"}, "budget": {"norm": "l1", "epsilon": {"value": 3000, "unit": "pixel255"}}}),
+            "/spec/budget/norm",
+            "linf and l2 only",
         ),
         (
             json!({"budget": {"norm": "linf", "epsilon": {"value": 8, "unit": "unit01"}}}),

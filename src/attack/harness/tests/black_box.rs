@@ -33,7 +33,8 @@ fn each() -> [AttackSpec; 7] {
 }
 
 fn norms_of(spec: &AttackSpec) -> impl Iterator<Item = Budget> {
-    let budgets = [budget(Norm::Linf, 9., Unit::Pixel255), budget(Norm::L2, 200., Unit::Pixel255)];
+    let budgets = [(Norm::Linf, 9.), (Norm::L2, 200.), (Norm::L1, 3000.)];
+    let budgets = budgets.map(|(norm, levels)| budget(norm, levels, Unit::Pixel255));
     let norms = spec.attack().norms();
     budgets.into_iter().filter(move |budget| norms.contains(&budget.norm))
 }
