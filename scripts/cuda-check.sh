@@ -47,6 +47,7 @@ else
 fi
 WRAPPER
 )
-# a folder of its own, so that the empty kernels never get into a real build
-NVCC=$nvcc PATH=$(dirname "$nvcc"):$PATH CUDA_COMPUTE_CAP=80 CARGO_TARGET_DIR=target/cuda-check \
+# a folder of its own, so that the empty kernels never get into a real build; CUDA_CHECK_TARGET names another one, for
+# who has checked without the feature there and will build nothing with it
+NVCC=$nvcc PATH=$(dirname "$nvcc"):$PATH CUDA_COMPUTE_CAP=80 CARGO_TARGET_DIR=${CUDA_CHECK_TARGET:-target/cuda-check} \
     cargo clippy --locked --features cuda --all-targets -- -D warnings
