@@ -112,7 +112,7 @@ mod tests {
         assert_eq!((rule.length, rule.share, rule.changed), (3., 0.2, 1000.));
         // 300 of 1000 are fewer: the step keeps its length and the attack goes back
         assert_eq!(after(&mut rule, 1., 300.), Verdict { best: true, back: true });
-        assert_eq!((rule.length, rule.share), (3., 0.2));
+        assert_eq!((rule.length, rule.share), (3., 300. / 1000. / 1.5));
         // 285 of 300 are not below 95 %
         assert_eq!(after(&mut rule, 1., 285.), Verdict { best: false, back: false });
         assert_eq!((rule.length, rule.share), (2., 285. / 1000. / 1.5));
