@@ -4,10 +4,11 @@ mod desk;
 mod evaluations;
 mod methods;
 
-use segprobe::imaging::{Mask, encode};
+use std::collections::BTreeMap;
+
+use segprobe::imaging::decode;
 use segprobe::metric::{Confusion, PerturbationScores};
 use segprobe::report::manifest::sha256;
-use serde_json::Value;
 
 use crate::desk::{Desk, nulls_have_reasons, picture};
 
