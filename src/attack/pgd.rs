@@ -21,7 +21,7 @@ pub struct Pgd {
     #[schema(minimum = 1, maximum = 9999)]
     pub steps: usize,
     /// Length of a step, with its unit; a quarter of epsilon unless set, or
-    /// `2.5 epsilon / steps` if that is more: few steps have to be long ones.
+    /// `2.5 epsilon / steps` if that is more: few steps have to be long ones. In L1 the whole epsilon.
     pub alpha: Option<Epsilon>,
     /// Whether to start at a random point of the budget rather than at the clean image.
     pub random_start: bool,
@@ -39,7 +39,12 @@ impl Default for Pgd {
 impl Pgd {
     /// The length of a step in the space the attack works in.
     pub(super) fn alpha(&self, problem: &Problem) -> f64 {
-        steps::length(self.alpha, DEFAULT_SHARE.max(2.5 / self.steps as f64), problem)
+        let share = match problem.ball().norm() {
+            // Shared by a hundredth of the entries, a shorter step hardly moves any: it does no more than noise.
+            Norm::L1 => 1.,
+            Norm::Linf | Norm::L2 => DEFAULT_SHARE.max(2.5 / self.steps as f64),
+        };
+        steps::length(self.alpha, share, problem)
     }
 }
 

@@ -24,7 +24,7 @@ pub struct AttackArgs {
     #[arg(long, value_enum, default_value = "linf")]
     norm: NormArg,
     /// Length of a step, in the same unit; the method's choice unless given (PGD: epsilon / 4, or 2.5 epsilon / steps
-    /// if that is more).
+    /// if that is more; in L1 epsilon).
     #[arg(long)]
     alpha: Option<f64>,
     /// Number of steps; the method's choice unless given (PGD: 40).

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::checklist::{Check, checks};
-use super::grid::{Attacked, GridRow, RowScores};
+use super::row::{Attacked, GridRow, RowScores};
 use crate::metric::statistics::{ConfidenceInterval, bootstrap_mean_interval, mean};
 
 /// The method of rows without an attack.

@@ -7,7 +7,7 @@ mod per_image;
 use serde::Serialize;
 
 use super::aggregate::{AttackSummary, SetSummary};
-use super::grid::{GridRow, RowScores};
+use super::row::{GridRow, RowScores};
 
 /// PGD at its largest epsilon has to leave less than this share of the clean DSC.
 const LEFT: f64 = 1. / 3.;

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde::{Deserialize, Serialize};
-
 use super::aggregate::CLEAN;
 use super::journal::Journal;
+use super::row::{Attacked, GridRow, RowScores};
 use super::{AttackRequest, Control, RunError, Threat, Transfer, defended, run_attack, segment};
 use crate::attack::protocol::Resolution;
 use crate::attack::{AttackSpec, Budget, Criterion, Goal, GoalSpec, Protocol, StepRecord, UniversalPerturbation};
@@ -80,57 +79,6 @@ pub struct Named {
     pub name: String,
     /// The perturbation.
     pub perturbation: Arc<UniversalPerturbation>,
-}
-
-/// What came of one image under one attack, or without any.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct GridRow {
-    /// Name of the data set.
-    pub set: String,
-    /// File name of the image.
-    pub image: String,
-    /// The method; `none` for the clean image.
-    pub method: &'static str,
-    /// What tells attacks of one method apart that have one epsilon or none, such as `gaussian_noise 3`, or `on NAME` for
-    /// what another model says about the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
-    /// The epsilon, in the unit it was given in; `None` for the clean image and a method that has no budget.
-    pub epsilon: Option<f64>,
-    /// The scores, or why there are none.
-    pub scores: Result<RowScores, String>,
-}
-
-/// The scores of one row.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct RowScores {
-    /// DSC of the prediction on the clean image.
-    pub clean_dsc: f64,
-    /// IoU of the prediction on the clean image.
-    pub clean_iou: f64,
-    /// What the attack did; `None` for the clean image.
-    pub attacked: Option<Attacked>,
-}
-
-/// The scores of an attack.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Attacked {
-    /// DSC of the prediction on the adversarial file.
-    pub dsc: f64,
-    /// IoU of the prediction on the adversarial file.
-    pub iou: f64,
-    /// Largest change of the file, in levels of 255.
-    pub linf_levels: u8,
-    /// DSC of that prediction against the target, if the attack has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dsc_to_target: Option<f64>,
-    /// DSC of a defended model under the attack that does not know the defence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub oblivious_dsc: Option<f64>,
-    /// Whether the file meets the success criterion.
-    pub success: bool,
-    /// How often the model was asked.
-    pub queries: usize,
 }
 
 /// Runs every attack on every case; `done` is called after each, from any thread. What the journal knows is not run
@@ -275,13 +223,6 @@ fn attacked(engine: &Engine, case: &Case, grid: &Grid, planned: &Planned) -> Res
         row(clean, Attacked { dsc, iou, success: success.met, ..unknown })
     });
     Ok(std::iter::once(row(&result.clean.scores, shared)).chain(others).collect())
-}
-
-impl Attacked {
-    /// What the attacker has left: the DSC or, with a target, what is missing to it.
-    pub(super) fn left(&self) -> f64 {
-        self.dsc_to_target.map_or(self.dsc, |to_target| 1. - to_target)
-    }
 }
 
 impl Planned {

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::grid::{Case, Grid, Planned, RowScores};
+use super::grid::{Case, Grid, Planned};
+use super::row::RowScores;
 use crate::attack::UniversalPerturbation;
 use crate::model::file_sha256;
 

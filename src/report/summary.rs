@@ -50,13 +50,13 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
     let mut text = String::new();
     let mut head: Vec<String> = ["set", "images", "clean DSC", "clean IoU"].map(String::from).to_vec();
     head.extend(summary.all.attacks.iter().map(|attack| heading(attack, unit)));
-    line(&mut text, &head);
+    line(&mut text, head.iter());
     let rule = |column: usize| if column == 0 { "---" } else { "---:" }.to_owned();
-    line(&mut text, &(0..head.len()).map(rule).collect::<Vec<_>>());
+    line(&mut text, (0..head.len()).map(rule));
     for set in &summary.sets {
-        line(&mut text, &cells(set, |estimate| format!("{:.3}", estimate.mean)));
+        line(&mut text, cells(set, |estimate| format!("{:.3}", estimate.mean)));
     }
-    line(&mut text, &cells(&summary.all, with_interval));
+    line(&mut text, cells(&summary.all, with_interval));
     text.push_str("\nMean DSC over images; in brackets the 95 % bootstrap interval.");
     if !summary.all.attacks.is_empty() {
         text.push_str(" Attacks are scored on the file as read back.\n");

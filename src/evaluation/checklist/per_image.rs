@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::aggregate::CLEAN;
-use super::super::grid::{GridRow, RowScores};
+use super::super::row::{GridRow, RowScores};
 use super::Check;
 use crate::attack::catalogue::{self, ThreatModel};
 
@@ -134,7 +134,7 @@ fn on_average(
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::grid::Attacked;
+    use super::super::super::row::Attacked;
     use super::*;
     use crate::evaluation::Verdict;
 
