@@ -12,9 +12,7 @@ from statistics import fmean
 
 from pages import fill
 
-from . import libraries
-from .peers import slug
-from .results import EPSILONS, Row, read
+from .results import EPSILONS, Row, read, slug
 
 BY_SET = ("noise", "square", "fgsm", "pgd", "apgd", "strongest")
 VERDICTS = {"pass": "holds", "fail": "FAILS"}
@@ -73,14 +71,15 @@ def losses(out: Path) -> str:
 
 
 def side_by_side(rows: list[Row], out: Path) -> str:
-    lines, linf = [], json.loads((out / "peers" / "linf.json").read_text())
-    for name, (method, _) in libraries.ATTACKS.items():
+    lines = []
+    for name, ran in json.loads((out / "peers" / "ran.json").read_text()).items():
+        method = ran["ours"]
         theirs = {epsilon: read(out / "peers" / "scores" / f"{slug(name)}-{epsilon}" / "results.csv") for epsilon in EPSILONS}
         places = {(row.set, Path(row.image).stem) for row in theirs[EPSILONS[0]]}
         ours = lambda epsilon: fmean(r.dsc for r in rows  # noqa: E731
                                      if (r.set, Path(r.image).stem) in places and (r.method, r.epsilon) == (method, epsilon))
         cells = [f"{fmean(r.dsc for r in theirs[e]):.3f} / {ours(e):.3f}" for e in EPSILONS]
-        lines.append([name, f"`{method}`", str(len(places)), *cells, f"{linf[name]['8']} levels"])
+        lines.append([name, f"`{method}`", str(len(places)), *cells, f"{ran['levels']['8']} levels"])
     return table(["library", "ours", "images", *(f"{e}/255" for e in EPSILONS), "largest change at 8/255"], lines)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from . import libraries, model
-from .results import EPSILONS, read
+from .results import EPSILONS, read, slug
 
 
 def refusals(two_classes, x, y) -> dict[str, str]:
@@ -29,9 +29,9 @@ def refusals(two_classes, x, y) -> dict[str, str]:
     return found
 
 
-def attack_image(two_classes, data: Path, place: tuple[str, str], out: Path, linf: dict):
-    """Writes the files of all libraries, each in a data set of its own: OUT/<library>/<epsilon>/<set>; `linf` notes the
-    largest change of any file in levels of 255."""
+def attack_image(two_classes, data: Path, place: tuple[str, str], out: Path, levels: dict):
+    """Writes the files of all libraries, each in a data set of its own: OUT/<library>/<epsilon>/<set>; `levels` notes the
+    largest change of any file, in levels of 255."""
     set_name, image = place
     x, mask_file = model.picture(data / set_name / "images" / image), mask_of(data / set_name, image)
     y = model.mask(mask_file)
@@ -45,8 +45,8 @@ def attack_image(two_classes, data: Path, place: tuple[str, str], out: Path, lin
             stem = Path(image).stem
             file = folder / "images" / f"{stem}.png"
             model.save(adversarial, file)
-            levels = round(float((model.picture(file) - x).abs().max() * 255))
-            linf[name][epsilon] = max(levels, linf[name].get(epsilon, 0))
+            change = round(float((model.picture(file) - x).abs().max() * 255))
+            levels[name][epsilon] = max(change, levels[name].get(epsilon, 0))
             shutil.copy(mask_file, folder / "masks" / f"{stem}{mask_file.suffix}")
             listed = folder / "prompts.json"
             prompts = json.loads(listed.read_text()) if listed.exists() else {}
@@ -56,10 +56,6 @@ def attack_image(two_classes, data: Path, place: tuple[str, str], out: Path, lin
 
 def mask_of(folder: Path, image: str) -> Path:
     return next((folder / "masks").glob(f"{Path(image).stem}.*"))
-
-
-def slug(name: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in name)
 
 
 def score(segprobe: str, out: Path):
@@ -83,15 +79,16 @@ def main():
     out = asked.out / "peers"
     shutil.rmtree(out, ignore_errors=True)
     places = list(dict.fromkeys((row.set, row.image) for row in read(asked.out / "attacks" / "results.csv")))[:: asked.every]
-    refused, linf = {}, {name: {} for name in libraries.ATTACKS}
+    refused, levels = {}, {name: {} for name in libraries.ATTACKS}
     for number, (set_name, image) in enumerate(places, 1):
         two_classes = model.TwoClasses(model.prompts(asked.data / set_name)[image])
         if not refused:
             folder = asked.data / set_name
             refused = refusals(two_classes, model.picture(folder / "images" / image), model.mask(mask_of(folder, image)))
-        attack_image(two_classes, asked.data, (set_name, image), out, linf)
+        attack_image(two_classes, asked.data, (set_name, image), out, levels)
         print(f"{number} of {len(places)}: {set_name}/{image}", flush=True)
-    (out / "linf.json").write_text(json.dumps(linf, indent=1))
+    ran = {name: {"ours": ours, "levels": levels[name]} for name, (ours, _) in libraries.ATTACKS.items()}
+    (out / "ran.json").write_text(json.dumps(ran, indent=1))
     (out / "refused.json").write_text(json.dumps(refused, indent=1))
     score(asked.segprobe, out)
 

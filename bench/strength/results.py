@@ -29,3 +29,8 @@ def read(path: Path) -> list[Row]:
             dsc = line["clean_dsc"] if line["method"] == "none" else line["dsc"]
             rows.append(Row(line["set"], line["image"], line["method"], line["epsilon"], float(dsc), int(line["queries"] or 1)))
     return rows
+
+
+def slug(library: str) -> str:
+    """The folder of a library's files and scores."""
+    return "".join(c if c.isalnum() else "-" for c in library)
