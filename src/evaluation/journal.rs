@@ -13,12 +13,12 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::grid::{Case, Grid, Planned};
 use super::row::RowScores;
 use crate::attack::UniversalPerturbation;
 use crate::model::file_sha256;
+use crate::report::manifest::sha256;
 
 /// A file of scores, and what it held when it was opened.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Journal {
             "loss": grid.loss,
             "seed": grid.seed,
         });
-        Some(sha256([all.to_string().as_bytes()]))
+        Some(sha256(all.to_string().as_bytes()))
     }
 
     /// The scores under a key, if they were measured before.
@@ -112,13 +112,7 @@ impl Journal {
 /// A digest of the values that a perturbation adds.
 fn digest(perturbation: &UniversalPerturbation) -> candle_core::Result<String> {
     let values = perturbation.delta().flatten_all()?.to_vec1::<f32>()?;
-    Ok(sha256(values.iter().map(|value| value.to_le_bytes())))
-}
-
-fn sha256(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
-    let mut hash = Sha256::new();
-    parts.into_iter().for_each(|part| hash.update(part));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(sha256(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()))
 }
 
 #[cfg(test)]

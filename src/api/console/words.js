@@ -1,5 +1,7 @@
 // Numbers, times and states in words.
 
+import { NORMS } from "./budget.js";
+
 /**
  * A duration for people.
  * @param {number} seconds
@@ -35,7 +37,7 @@ export function inShort(spec) {
 
 function budgetWords({ norm, epsilon: { value, unit } }) {
   const epsilon = { pixel255: `${value} of 255`, unit01: `${value} of 1` }[unit] ?? `${value} ${unit}`;
-  return `${epsilon}, ${{ linf: "L∞", l2: "L2", l1: "L1" }[norm] ?? norm}`;
+  return `${epsilon}, ${NORMS[norm]?.label ?? norm}`;
 }
 
 /**

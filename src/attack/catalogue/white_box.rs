@@ -1,20 +1,28 @@
 //! Methods that follow gradients.
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use super::{Entry, Paper, ThreatModel};
 use crate::attack::schema::Parameters;
-use crate::attack::{Apgd, Attack, Bim, Dct, DiFgsm, Fgsm, Joint, MiFgsm, NiFgsm, Norm, Padam, Pgd, Strongest, TiFgsm};
+use crate::attack::{Apgd, Attack, Bim, Dct, DiFgsm, Fgsm, Joint, MiFgsm, NiFgsm, Padam, Pgd, Strongest, TiFgsm};
 
-/// A method that works in L-inf and L2.
-fn entry(parameters: Parameters, title: &'static str, paper: Paper, steps_cost: &'static str) -> Entry {
-    let norms = &[Norm::Linf, Norm::L2];
+/// A method with the parameters and norms of a `T`.
+fn entry<T: Attack + ToSchema + Default + Serialize>(
+    method: &'static str,
+    title: &'static str,
+    paper: Paper,
+    steps_cost: &'static str,
+) -> Entry {
+    let (parameters, norms) = (Parameters::of::<T>(method), T::default().norms());
     Entry { parameters, title, paper, threat_model: ThreatModel::WhiteBox, norms, steps_cost }
 }
 
 /// The methods, the quickest first.
 pub(super) fn entries() -> Vec<Entry> {
     vec![
-        entry(
-            Parameters::of::<Fgsm>("fgsm"),
+        entry::<Fgsm>(
+            "fgsm",
             "FGSM: one step along the sign of the gradient",
             Paper {
                 title: "Goodfellow, Shlens, Szegedy: Explaining and Harnessing Adversarial Examples (2015)",
@@ -22,20 +30,17 @@ pub(super) fn entries() -> Vec<Entry> {
             },
             "2",
         ),
-        Entry {
-            norms: Pgd::default().norms(),
-            ..entry(
-                Parameters::of::<Pgd>("pgd"),
-                "PGD: many projected gradient steps (BIM without the random start)",
-                Paper {
-                    title: "Madry et al.: Towards Deep Learning Models Resistant to Adversarial Attacks (2018)",
-                    arxiv: "1706.06083",
-                },
-                "restarts * (steps + 1)",
-            )
-        },
-        entry(
-            Parameters::of::<Bim>("bim"),
+        entry::<Pgd>(
+            "pgd",
+            "PGD: many projected gradient steps (BIM without the random start)",
+            Paper {
+                title: "Madry et al.: Towards Deep Learning Models Resistant to Adversarial Attacks (2018)",
+                arxiv: "1706.06083",
+            },
+            "restarts * (steps + 1)",
+        ),
+        entry::<Bim>(
+            "bim",
             "BIM: projected gradient steps from the clean image",
             Paper {
                 title: "Kurakin, Goodfellow, Bengio: Adversarial Examples in the Physical World (2017)",
@@ -43,14 +48,14 @@ pub(super) fn entries() -> Vec<Entry> {
             },
             "steps + 1",
         ),
-        entry(
-            Parameters::of::<MiFgsm>("mi_fgsm"),
+        entry::<MiFgsm>(
+            "mi_fgsm",
             "MI-FGSM: steps along a running sum of gradients",
             Paper { title: "Dong et al.: Boosting Adversarial Attacks with Momentum (2018)", arxiv: "1710.06081" },
             "steps + 1",
         ),
-        entry(
-            Parameters::of::<NiFgsm>("ni_fgsm"),
+        entry::<NiFgsm>(
+            "ni_fgsm",
             "NI-FGSM: momentum that takes the gradient ahead of itself",
             Paper {
                 title: "Lin et al.: Nesterov Accelerated Gradient and Scale Invariance for Adversarial Attacks (2020)",
@@ -58,8 +63,8 @@ pub(super) fn entries() -> Vec<Entry> {
             },
             "steps + 1",
         ),
-        entry(
-            Parameters::of::<TiFgsm>("ti_fgsm"),
+        entry::<TiFgsm>(
+            "ti_fgsm",
             "TI-FGSM: steps along the blurred gradient",
             Paper {
                 title: "Dong et al.: Evading Defenses to Transferable Adversarial Examples by Translation-Invariant \
@@ -68,8 +73,8 @@ pub(super) fn entries() -> Vec<Entry> {
             },
             "steps + 1",
         ),
-        entry(
-            Parameters::of::<DiFgsm>("di_fgsm"),
+        entry::<DiFgsm>(
+            "di_fgsm",
             "DI-FGSM: gradients at shrunk and shifted copies of the image",
             Paper {
                 title: "Xie et al.: Improving Transferability of Adversarial Examples with Input Diversity (2019)",
@@ -77,21 +82,18 @@ pub(super) fn entries() -> Vec<Entry> {
             },
             "steps + 1",
         ),
-        Entry {
-            norms: Apgd::default().norms(),
-            ..entry(
-                Parameters::of::<Apgd>("apgd"),
-                "APGD: gradient steps whose length follows the loss",
-                Paper {
-                    title: "Croce, Hein: Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse \
+        entry::<Apgd>(
+            "apgd",
+            "APGD: gradient steps whose length follows the loss",
+            Paper {
+                title: "Croce, Hein: Reliable Evaluation of Adversarial Robustness with an Ensemble of Diverse \
                             Parameter-free Attacks (2020)",
-                    arxiv: "2003.01690",
-                },
-                "restarts * (steps + 1), and 2 more per restart with radius_reduction",
-            )
-        },
-        entry(
-            Parameters::of::<Padam>("padam"),
+                arxiv: "2003.01690",
+            },
+            "restarts * (steps + 1), and 2 more per restart with radius_reduction",
+        ),
+        entry::<Padam>(
+            "padam",
             "PAdam: steps of Adam, projected",
             Paper {
                 title: "Halmosi, Mohos, Jelasity: Evaluating the Adversarial Robustness of Semantic Segmentation: \
@@ -100,8 +102,8 @@ pub(super) fn entries() -> Vec<Entry> {
             },
             "steps + 1",
         ),
-        entry(
-            Parameters::of::<Dct>("dct"),
+        entry::<Dct>(
+            "dct",
             "DCT: steps in the lowest frequencies",
             Paper {
                 title: "Guo, Frank, Weinberger: Low Frequency Adversarial Perturbation (2019)",
@@ -109,8 +111,8 @@ pub(super) fn entries() -> Vec<Entry> {
             },
             "steps + 1",
         ),
-        entry(
-            Parameters::of::<Strongest>("strongest"),
+        entry::<Strongest>(
+            "strongest",
             "Strongest: the worst case of several attacks and losses",
             Paper {
                 title: "Croce, Singh, Hein: Towards Reliable Evaluation and Fast Training of Robust Semantic \
@@ -119,8 +121,8 @@ pub(super) fn entries() -> Vec<Entry> {
             },
             "at most starts * (steps + 1) for each member (fgsm: 2, bim, mi_fgsm and padam once), 2 more with radius_reduction",
         ),
-        entry(
-            Parameters::of::<Joint>("joint"),
+        entry::<Joint>(
+            "joint",
             "Joint: PGD on the image and the worst edit of the prompt in turns",
             Paper {
                 title: "Zhang, Yi, Sang: Towards Adversarial Attack on Vision-Language Pre-training Models (2022)",
