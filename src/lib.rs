@@ -12,6 +12,7 @@
 //! artifact                files of jobs
 //! config, telemetry       what an operator sets; what an operator sees
 //! report                  manifests and tables
+//! acceptance              whether what was measured is acceptable
 //! certify                 what no small change can turn
 //! universal               one perturbation for many images: trained, and held against controls
 //! evaluation, train       attacks on images and data sets, scored; fitting a model
@@ -25,6 +26,7 @@
 //! nn                      differentiable layers and their kernels
 //! ```
 
+pub mod acceptance;
 pub mod access;
 pub mod api;
 pub mod artifact;

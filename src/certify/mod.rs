@@ -13,9 +13,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::imaging::{ImagingError, Mask};
+use crate::metric::statistics::binomial_tails;
 use crate::metric::{Confusion, MetricError};
 
-pub use test::{holm, normal_quantile, tail_probabilities};
+pub use test::{holm, normal_quantile};
 
 /// Probabilities for which [`normal_quantile`] is exact to nine digits.
 pub const MOST_TAU: f64 = 0.97;
@@ -90,7 +91,7 @@ impl Rule {
         let total = tested.samples as u64;
         let agreeing = |(count, inside): (&u64, &bool)| if *inside { *count } else { total - *count };
         let counts: Vec<u64> = tested.foreground.iter().zip(mask.bits()).map(agreeing).collect();
-        let certified = holm(&counts, &tail_probabilities(tested.samples, self.tau), self.alpha);
+        let certified = holm(&counts, &binomial_tails(tested.samples, self.tau), self.alpha);
         let abstained = Mask::new(width, height, certified.iter().map(|certain| !certain).collect())?;
         Ok(Certificate { mask, abstained, radius: self.sigma * normal_quantile(self.tau) })
     }

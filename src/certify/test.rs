@@ -1,27 +1,5 @@
 //! The statistics behind a certificate.
 
-/// For each count of `samples`, the probability of at least that count if each sample agrees with probability `tau`:
-/// the one-sided p-value of the hypothesis that a class has no more than `tau`. Entry `k` is that of the count `k`.
-pub fn tail_probabilities(samples: usize, tau: f64) -> Vec<f64> {
-    let (agree, differ) = (tau.ln(), (1. - tau).ln());
-    // ln of n over k, from one k to the next
-    let mut choose = 0.;
-    let mut terms = Vec::with_capacity(samples + 1);
-    for k in 0..=samples {
-        if k > 0 {
-            choose += ((samples - k + 1) as f64).ln() - (k as f64).ln();
-        }
-        terms.push((choose + k as f64 * agree + (samples - k) as f64 * differ).exp());
-    }
-    // Summed from the far end, where the terms are smallest.
-    let mut tail = 0.;
-    for term in terms.iter_mut().rev() {
-        tail += *term;
-        *term = f64::min(tail, 1.);
-    }
-    terms
-}
-
 /// Which of many hypotheses are rejected with a probability of at most `alpha` that any of them is true. `counts` are
 /// looked up in `p_values`. Holm, *A Simple Sequentially Rejective Multiple Test Procedure*, 1979.
 pub fn holm(counts: &[u64], p_values: &[f64], alpha: f64) -> Vec<bool> {
@@ -69,20 +47,12 @@ pub fn normal_quantile(p: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::drawing::Draws;
-
-    #[test]
-    fn tails_are_those_of_the_binomial_distribution() {
-        let tails = tail_probabilities(3, 0.5);
-        let wanted = [1., 0.875, 0.5, 0.125];
-        assert!(tails.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-12), "{tails:?}");
-        let extreme = tail_probabilities(100, 0.75)[100];
-        assert!((extreme / 0.75f64.powi(100) - 1.).abs() < 1e-9);
-    }
+    use crate::metric::statistics::binomial_tails;
 
     #[test]
     fn a_class_that_has_no_more_than_tau_is_certified_as_rarely_as_promised() {
         let (pixels, samples, tau, alpha, runs) = (40, 60, 0.75, 0.2, 500);
-        let p_values = tail_probabilities(samples, tau);
+        let p_values = binomial_tails(samples, tau);
         let mut draws = Draws::from_key([7; 32]);
         let (mut wrong, mut right, mut small) = (0, 0, 0);
         for _ in 0..runs {

@@ -1,8 +1,8 @@
 //! The flags that describe an attack, shared by the commands that attack one image and many.
 
 use anyhow::{Context, Result, bail};
-use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,13 +16,14 @@ use crate::oracle::defended::Defence;
 /// How to attack, apart from method and epsilon.
 #[derive(Debug, Clone, Args)]
 pub struct AttackArgs {
-    /// Unit of --epsilon and --alpha: levels of an 8-bit image, fractions of full scale, or values after
-    /// the network's normalisation.
-    #[arg(long, value_enum, default_value = "pixel255")]
-    unit: UnitArg,
-    /// How the perturbation is measured.
-    #[arg(long, value_enum, default_value = "linf")]
-    norm: NormArg,
+    /// Unit of --epsilon and --alpha: pixel255 (levels of an 8-bit image), unit01 (fractions of full scale) or
+    /// normalised (values after the network's normalisation).
+    #[arg(long, default_value_t = Unit::Pixel255)]
+    unit: Unit,
+    /// How the perturbation is measured: by the largest change of any channel of any pixel, the root of the sum of all
+    /// squared changes, or the sum of all absolute changes.
+    #[arg(long, default_value = Norm::Linf.name(), value_parser = norm())]
+    norm: Norm,
     /// Length of a step, in the same unit; the method's choice unless given (PGD: epsilon / 4, or 2.5 epsilon / steps
     /// if that is more; in L1 epsilon).
     #[arg(long)]
@@ -73,43 +74,17 @@ fn parameter(text: &str) -> Result<(String, Value)> {
     Ok((name.into(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum UnitArg {
-    /// Levels of an 8-bit image: full scale is 255.
-    Pixel255,
-    /// Fractions of full scale.
-    Unit01,
-    /// After the network's normalisation.
-    Normalised,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum NormArg {
-    /// The largest change of any channel of any pixel.
-    Linf,
-    /// The root of the sum of all squared changes.
-    L2,
-    /// The sum of all absolute changes.
-    L1,
+/// The names of the norms.
+fn norm() -> impl TypedValueParser<Value = Norm> {
+    let named =
+        |name: String| Norm::ALL.into_iter().find(|norm| norm.name() == name).expect("one of the possible values");
+    PossibleValuesParser::new(Norm::ALL.map(Norm::name)).map(named)
 }
 
 impl AttackArgs {
     /// The unit of every epsilon.
     pub fn unit(&self) -> Unit {
-        match self.unit {
-            UnitArg::Pixel255 => Unit::Pixel255,
-            UnitArg::Unit01 => Unit::Unit01,
-            UnitArg::Normalised => Unit::Normalised,
-        }
-    }
-
-    /// The unit's name as it is written on the command line.
-    pub fn unit_name(&self) -> &'static str {
-        match self.unit {
-            UnitArg::Pixel255 => "pixel255",
-            UnitArg::Unit01 => "unit01",
-            UnitArg::Normalised => "normalised",
-        }
+        self.unit
     }
 
     /// The loss, if one was asked for.
@@ -122,12 +97,7 @@ impl AttackArgs {
     /// # Errors
     /// An epsilon that is negative or not finite.
     pub fn budget(&self, epsilon: f64) -> Result<Budget> {
-        let norm = match self.norm {
-            NormArg::Linf => Norm::Linf,
-            NormArg::L2 => Norm::L2,
-            NormArg::L1 => Norm::L1,
-        };
-        Ok(Budget { norm, epsilon: Epsilon::new(epsilon, self.unit()).context("--epsilon")? })
+        Ok(Budget { norm: self.norm, epsilon: Epsilon::new(epsilon, self.unit).context("--epsilon")? })
     }
 
     /// A method with those of its parameters that were given, the rest as the protocol has it.
@@ -191,7 +161,7 @@ impl AttackArgs {
 
     /// The parameters that were given: the flag, the name in requests and the value.
     fn given(&self) -> Vec<(String, String, Value)> {
-        let alpha = self.alpha.map(|alpha| json!({"value": alpha, "unit": self.unit_name()}));
+        let alpha = self.alpha.map(|alpha| json!({"value": alpha, "unit": self.unit}));
         let flags = [
             ("--alpha", "alpha", alpha),
             ("--steps", "steps", self.steps.map(Value::from)),

@@ -12,15 +12,17 @@ use serde_json::json;
 use super::attack::{criterion, perturbation, progress_bar};
 use super::attack_args::AttackArgs;
 use super::cases::{self, Side};
+use super::failure::NotAccepted;
 use super::model_args::ModelArgs;
 use super::transfer_args::{Others, TransferArgs};
-use crate::attack::{AttackSpec, Criterion, GoalSpec, Protocol, catalogue};
+use crate::acceptance::{Acceptance, Criteria};
+use crate::attack::{AttackSpec, Criterion, GoalSpec, Protocol, Unit, catalogue};
 use crate::engine::{Engine, EngineConfig};
-use crate::evaluation::{Grid, Journal, Named, Planned, Summary, run_grid};
+use crate::evaluation::{CLEAN, Grid, Journal, Named, Planned, Summary, run_grid};
 use crate::imaging::encode;
 use crate::oracle::defended::Defence;
 use crate::report::manifest::{Code, Machine, ModelIdentity};
-use crate::report::summary;
+use crate::report::{acceptance, summary};
 
 /// Segment and attack every image of data sets, and summarise.
 #[derive(Debug, Args)]
@@ -53,6 +55,11 @@ pub struct EvaluateArgs {
     /// What --method universal adds to the images: a file that `segprobe universal` has written; each is a column.
     #[arg(long, value_name = "FILE")]
     perturbation: Vec<PathBuf>,
+    /// What is asked of the model, as docs/acceptance.md explains (TOML). Then the evaluation ends in a judgement, in
+    /// summary.md, summary.json and junit.xml: the exit code is 0 if the model is accepted, 3 if it is rejected, and 4 if
+    /// the evidence decides neither.
+    #[arg(long, value_name = "FILE")]
+    acceptance: Option<PathBuf>,
     #[command(flatten)]
     attack: AttackArgs,
     /// Attacks that run at once, sharing the batches of the model; a GPU is fast with many.
@@ -76,16 +83,13 @@ enum Split {
     Validation,
 }
 
-/// What stands for no attack.
-const NONE: &str = "none";
-
 const UNIVERSAL: &str = "universal";
 
 /// The file that an evaluation goes on from, in the folder of its results.
 const JOURNAL: &str = "measured.jsonl";
 
 fn method_or_none() -> PossibleValuesParser {
-    PossibleValuesParser::new(catalogue::names().iter().copied().chain([NONE]))
+    PossibleValuesParser::new(catalogue::names().iter().copied().chain([CLEAN]))
 }
 
 /// What `summary.json` holds.
@@ -102,9 +106,11 @@ struct Document<'a> {
     goal: &'a GoalSpec,
     #[serde(skip_serializing_if = "Option::is_none")]
     success: Option<Criterion>,
-    unit: &'a str,
+    unit: Unit,
     seed: u64,
     attacks: Vec<&'a AttackSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acceptance: Option<&'a Acceptance>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
@@ -112,9 +118,11 @@ struct Document<'a> {
 /// Runs the command.
 ///
 /// # Errors
-/// Flags, folders or a model that cannot be used. An image that cannot be used is reported in its row.
+/// Flags, folders or a model that cannot be used; a model that is [not accepted](NotAccepted). An image that cannot be
+/// used is reported in its row.
 pub fn run(args: &EvaluateArgs) -> Result<()> {
     let mut grid = args.grid()?;
+    let criteria = args.acceptance.as_deref().map(Criteria::read).transpose().context("--acceptance")?;
     let mut cases = vec![];
     for folder in &args.data {
         let side = if args.split == Split::All { Side::Both } else { Side::HeldOut };
@@ -129,6 +137,11 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let machine = Machine::this(engine.device(), engine.precision());
     let Others { engines, identities } = args.transfer.open(&args.model)?;
     grid.transfer_to = engines;
+    if let Some(criteria) = &criteria {
+        let mut sets: Vec<&str> = cases.iter().map(|case| case.set.as_str()).collect();
+        sets.dedup();
+        criteria.check_against(&grid, &sets).context("--acceptance")?;
+    }
 
     folder(&args.out)?;
     let kept = args.out.join(JOURNAL);
@@ -147,7 +160,10 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let reused = journal.close().with_context(|| format!("cannot write to {}", kept.display()))?;
 
     let summary = Summary::new(&rows);
-    let table = summary::markdown(&summary, args.attack.unit_name());
+    let unit = args.attack.unit();
+    let acceptance = criteria.map(|criteria| criteria.judge(&rows, &summary.checks));
+    let judged = acceptance.as_ref().map_or_else(String::new, |judged| acceptance::markdown(judged, unit));
+    let table = judged + &summary::markdown(&summary, unit);
     let mut attacks: Vec<_> = grid.attacks.iter().map(|planned| &planned.attack).collect();
     // The same method stands there once for every epsilon.
     attacks.dedup();
@@ -160,9 +176,10 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         protocol: grid.protocol,
         goal: &grid.goal,
         success: grid.criterion,
-        unit: args.attack.unit_name(),
+        unit,
         seed: grid.seed,
         attacks,
+        acceptance: acceptance.as_ref(),
         summary: &summary,
     };
     let json = format!("{}\n", serde_json::to_string_pretty(&document)?);
@@ -171,13 +188,15 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     if reused > 0 {
         println!("{reused} of {tasks} had been measured before: {} holds them", kept.display());
     }
-    Ok(())
+    let Some(acceptance) = acceptance else { return Ok(()) };
+    write(&args.out, &[("junit.xml", &acceptance::junit(&acceptance, unit)?)])?;
+    NotAccepted::of(&acceptance).map_or(Ok(()), |refusal| Err(refusal.into()))
 }
 
 impl EvaluateArgs {
     fn grid(&self) -> Result<Grid> {
         let mut methods: Vec<&str> = self.method.iter().map(String::as_str).collect();
-        if methods.contains(&NONE) {
+        if methods.contains(&CLEAN) {
             if methods.len() > 1 {
                 bail!("--method none stands alone: leave it out to attack");
             }

@@ -5,13 +5,40 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 
-/// Prints an error to standard error and answers the exit code, which is 1.
+use crate::acceptance::{Acceptance, Judgement};
+use crate::report::acceptance::sentence;
+
+/// A model that criteria do not accept: nothing went wrong, and a pipeline has to stop all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub struct NotAccepted {
+    code: u8,
+    sentence: String,
+}
+
+impl NotAccepted {
+    /// `None` for a model that is accepted.
+    pub fn of(acceptance: &Acceptance) -> Option<Self> {
+        let code = match acceptance.judgement {
+            Judgement::Accepted => return None,
+            Judgement::Rejected => 3,
+            Judgement::Undecided => 4,
+        };
+        Some(Self { code, sentence: sentence(acceptance) })
+    }
+}
+
+/// Prints an error to standard error and answers the exit code, which is 1 but for [`NotAccepted`].
 ///
 /// A reader of the output that has seen enough (`segprobe models | head`) is no failure.
 pub fn report(error: &Error) -> ExitCode {
     let pipe = |cause: &std::io::Error| cause.kind() == ErrorKind::BrokenPipe;
     if error.downcast_ref::<std::io::Error>().is_some_and(pipe) {
         return ExitCode::SUCCESS;
+    }
+    if let Some(NotAccepted { code, sentence }) = error.downcast_ref() {
+        eprintln!("{sentence}");
+        return ExitCode::from(*code);
     }
     let lines = lines(error);
     eprintln!("error: {}", lines.join("\n  caused by: "));

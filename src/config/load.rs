@@ -61,7 +61,7 @@ impl Config {
 }
 
 /// All that is wrong, one sentence each, with the key as it is written in a file.
-fn explain(error: figment::Error) -> String {
+pub(crate) fn explain(error: figment::Error) -> String {
     let one = |error: figment::Error| {
         let key = error.path.join(".");
         let origin = error.metadata.as_ref().map(|metadata| match &metadata.source {

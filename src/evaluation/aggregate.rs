@@ -12,7 +12,7 @@ use super::row::{Attacked, GridRow, RowScores};
 use crate::metric::statistics::{ConfidenceInterval, bootstrap_mean_interval, mean};
 
 /// The method of rows without an attack.
-pub(super) const CLEAN: &str = "none";
+pub const CLEAN: &str = "none";
 
 /// Seed of the bootstrap: the same rows give the same interval.
 const BOOTSTRAP_SEED: u64 = 0;

@@ -81,6 +81,15 @@ pub struct Named {
     pub perturbation: Arc<UniversalPerturbation>,
 }
 
+impl Grid {
+    /// What tells the rows of an attack apart from others of its method and epsilon: those on the attacked model, then
+    /// those on every other.
+    pub fn variants<'a>(&'a self, planned: &'a Planned) -> impl Iterator<Item = Option<String>> + 'a {
+        let others = self.transfer_to.iter().map(|(name, _)| Some(name.as_str()));
+        std::iter::once(None).chain(others).map(|on| planned.variant(on))
+    }
+}
+
 /// Runs every attack on every case; `done` is called after each, from any thread. What the journal knows is not run
 /// again, and what is run is written there at once.
 ///
@@ -152,16 +161,11 @@ fn measure(
 }
 
 fn row(case: &Case, planned: Option<&Planned>, on: Option<&str>, scores: Result<RowScores, String>) -> GridRow {
-    let variant = planned.and_then(Planned::variant);
     GridRow {
         set: case.set.clone(),
         image: case.name.clone(),
         method: planned.map_or(CLEAN, |planned| planned.attack.method()),
-        variant: match (variant, on) {
-            (Some(variant), Some(model)) => Some(format!("{variant} on {model}")),
-            (None, Some(model)) => Some(format!("on {model}")),
-            (variant, None) => variant,
-        },
+        variant: planned.and_then(|planned| planned.variant(on)),
         epsilon: planned.and_then(|planned| planned.epsilon),
         scores,
     }
@@ -231,9 +235,14 @@ impl Planned {
         Self { attack, budget: Some(budget), epsilon: Some(epsilon), perturbation: None }
     }
 
-    /// What tells it apart from others of its method and epsilon.
-    fn variant(&self) -> Option<String> {
-        self.attack.variant().or_else(|| Some(self.perturbation.as_ref()?.name.clone()))
+    /// What tells it apart from others of its method and epsilon, on the attacked model or on another.
+    fn variant(&self, on: Option<&str>) -> Option<String> {
+        let variant = self.attack.variant().or_else(|| Some(self.perturbation.as_ref()?.name.clone()));
+        match (variant, on) {
+            (Some(variant), Some(model)) => Some(format!("{variant} on {model}")),
+            (None, Some(model)) => Some(format!("on {model}")),
+            (variant, None) => variant,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::imaging::ImagingError;
 use crate::metric::MetricError;
 use crate::oracle::OracleError;
 
-pub use aggregate::{AttackSummary, Estimate, SetSummary, Summary};
+pub use aggregate::{AttackSummary, CLEAN, Estimate, SetSummary, Summary};
 pub use checklist::{Check, Verdict};
 pub use defence_result::{DefenceGradient, DefenceResult, Repeated};
 pub use grid::{Case, Grid, Named, Planned, named_container, run_grid};

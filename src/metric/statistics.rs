@@ -63,6 +63,48 @@ pub fn bootstrap_mean_interval(values: &[f64], seed: u64) -> Option<ConfidenceIn
     Some(ConfidenceInterval { low: percentile_of_sorted(&means, 2.5)?, high: percentile_of_sorted(&means, 97.5)? })
 }
 
+/// For each count of `trials`, the probability of at least that count if each succeeds with probability `chance`, which
+/// is neither 0 nor 1. Entry `k` is that of the count `k`.
+pub fn binomial_tails(trials: usize, chance: f64) -> Vec<f64> {
+    let (succeeds, fails) = (chance.ln(), (1. - chance).ln());
+    // ln of n over k, from one k to the next
+    let mut choose = 0.;
+    let mut terms = Vec::with_capacity(trials + 1);
+    for k in 0..=trials {
+        if k > 0 {
+            choose += ((trials - k + 1) as f64).ln() - (k as f64).ln();
+        }
+        terms.push((choose + k as f64 * succeeds + (trials - k) as f64 * fails).exp());
+    }
+    // Summed from the far end, where the terms are smallest.
+    let mut tail = 0.;
+    for term in terms.iter_mut().rev() {
+        tail += *term;
+        *term = f64::min(tail, 1.);
+    }
+    terms
+}
+
+/// 95 % confidence interval of a share, of which `successes` of `trials` are known: exact, and so never too short
+/// (Clopper and Pearson 1934). `None` without trials.
+pub fn share_interval(successes: usize, trials: usize) -> Option<ConfidenceInterval> {
+    if trials == 0 {
+        return None;
+    }
+    // The chance at which so many successes or more have a probability of 2.5 %.
+    let lowest = |successes: usize| {
+        let (mut low, mut high) = (0., 1.);
+        for _ in 0..50 {
+            let middle = (low + high) / 2.;
+            *if binomial_tails(trials, middle)[successes] < 0.025 { &mut low } else { &mut high } = middle;
+        }
+        low
+    };
+    let low = if successes == 0 { 0. } else { lowest(successes) };
+    let high = if successes == trials { 1. } else { 1. - lowest(trials - successes) };
+    Some(ConfidenceInterval { low, high })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -75,6 +117,31 @@ mod tests {
         assert_eq!(median(&[]), None);
         assert_eq!(percentile(&[], 5.), None);
         assert_eq!(bootstrap_mean_interval(&[], 1), None);
+    }
+
+    #[test]
+    fn tails_are_those_of_the_binomial_distribution() {
+        let tails = binomial_tails(3, 0.5);
+        let wanted = [1., 0.875, 0.5, 0.125];
+        assert!(tails.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-12), "{tails:?}");
+        let extreme = binomial_tails(100, 0.75)[100];
+        assert!((extreme / 0.75f64.powi(100) - 1.).abs() < 1e-9);
+    }
+
+    #[test]
+    fn shares_have_the_exact_interval() {
+        assert_eq!(share_interval(0, 0), None);
+        // Without a success the upper end is 1 - 0.025^(1/n); the others are scipy's `binomtest(k, n).proportion_ci()`.
+        let rare = 1. - 0.025f64.powf(0.1);
+        for (successes, trials, low, high) in [
+            (0, 10, 0., rare),
+            (10, 10, 1. - rare, 1.),
+            (3, 10, 0.066_739_51, 0.652_452_85),
+            (1, 2, 0.012_579_12, 0.987_420_88),
+        ] {
+            let found = share_interval(successes, trials).unwrap();
+            assert!((found.low - low).abs() < 1e-8 && (found.high - high).abs() < 1e-8, "{successes}: {found:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::attack::Unit;
 use crate::evaluation::{AttackSummary, Estimate, GridRow, SetSummary, Summary, Verdict};
 
 /// The header of [`csv`].
@@ -46,10 +47,10 @@ fn quoted(text: &str) -> String {
 
 /// One row for every data set and one for all images, one column for every attack; then one row for every attack over
 /// all images, the checks and the images that were left out. `unit` is that of the epsilons.
-pub fn markdown(summary: &Summary, unit: &str) -> String {
+pub fn markdown(summary: &Summary, unit: Unit) -> String {
     let mut text = String::new();
     let mut head: Vec<String> = ["set", "images", "clean DSC", "clean IoU"].map(String::from).to_vec();
-    head.extend(summary.all.attacks.iter().map(|attack| heading(attack, unit)));
+    head.extend(summary.all.attacks.iter().map(|attack| of(attack, unit)));
     line(&mut text, head.iter());
     let rule = |column: usize| if column == 0 { "---" } else { "---:" }.to_owned();
     line(&mut text, (0..head.len()).map(rule));
@@ -86,7 +87,7 @@ pub fn markdown(summary: &Summary, unit: &str) -> String {
 }
 
 /// One row for every attack over all images.
-fn every_attack(text: &mut String, all: &SetSummary, unit: &str) {
+fn every_attack(text: &mut String, all: &SetSummary, unit: Unit) {
     let number = |value: Option<f64>, digits: usize| value.map_or_else(|| "-".into(), |v| format!("{v:.digits$}"));
     let estimate = |estimate: Option<Estimate>| estimate.map_or_else(|| "-".into(), with_interval);
     let mut head = vec!["attack", "DSC", "IoU", "success", "largest change", "queries"];
@@ -101,7 +102,7 @@ fn every_attack(text: &mut String, all: &SetSummary, unit: &str) {
     line(text, clean.into_iter().chain(targeted.then(|| "-".into())));
     for attack in &all.attacks {
         let cells = [
-            heading(attack, unit),
+            of(attack, unit),
             estimate(attack.dsc),
             estimate(attack.iou),
             number(attack.success_share, 2),
@@ -112,26 +113,31 @@ fn every_attack(text: &mut String, all: &SetSummary, unit: &str) {
     }
 }
 
-fn with_interval(Estimate { mean, interval }: Estimate) -> String {
+pub(super) fn with_interval(Estimate { mean, interval }: Estimate) -> String {
     format!("{mean:.3} [{:.3}, {:.3}]", interval.low, interval.high)
 }
 
 /// What a defence would be published with.
-fn oblivious(text: &mut String, attacks: &[AttackSummary], unit: &str) {
+fn oblivious(text: &mut String, attacks: &[AttackSummary], unit: Unit) {
     let scored: Vec<_> = attacks.iter().filter_map(|attack| Some((attack, attack.oblivious_dsc?))).collect();
     if scored.is_empty() {
         return;
     }
     text.push_str("\nThe model is behind a defence, and the attacks know it. Mean DSC if they do not:\n\n");
     for (attack, dsc) in scored {
-        push(text, format_args!("- {}: {dsc:.3}", heading(attack, unit)));
+        push(text, format_args!("- {}: {dsc:.3}", of(attack, unit)));
     }
 }
 
-fn heading(attack: &AttackSummary, unit: &str) -> String {
-    let variant = attack.variant.iter().map(|variant| format!(" {variant}"));
-    let epsilon = attack.epsilon.iter().map(|epsilon| format!(" {epsilon} {unit}"));
-    std::iter::once(attack.method.to_owned()).chain(variant).chain(epsilon).collect()
+fn of(attack: &AttackSummary, unit: Unit) -> String {
+    heading(attack.method, attack.variant.as_deref(), attack.epsilon, unit)
+}
+
+/// What a table calls an attack.
+pub(super) fn heading(method: &str, variant: Option<&str>, epsilon: Option<f64>, unit: Unit) -> String {
+    let variant = variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
+    let epsilon = epsilon.iter().map(|epsilon| format!(" {epsilon} {unit}")).collect::<String>();
+    format!("{method}{variant}{epsilon}")
 }
 
 fn cells(set: &SetSummary, show: fn(Estimate) -> String) -> Vec<String> {
@@ -142,7 +148,8 @@ fn cells(set: &SetSummary, show: fn(Estimate) -> String) -> Vec<String> {
     cells
 }
 
-fn line<T: AsRef<str>>(text: &mut String, cells: impl IntoIterator<Item = T>) {
+/// A row of a table.
+pub(super) fn line<T: AsRef<str>>(text: &mut String, cells: impl IntoIterator<Item = T>) {
     let cells: Vec<T> = cells.into_iter().collect();
     let joined = cells.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" | ");
     push(text, format_args!("| {joined} |"));
@@ -181,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_table_without_attacks_is_the_model_cards() {
-        let text = markdown(&Summary::new(&rows()), "pixel255");
+        let text = markdown(&Summary::new(&rows()), Unit::Pixel255);
         assert!(text.starts_with("| set | images | clean DSC | clean IoU |\n| --- | ---: | ---: | ---: |\n"), "{text}");
         assert!(
             text.contains("| a | 1 | 0.750 | 0.600 |") && text.contains("| all | 1 | 0.750 [0.750, 0.750] |"),

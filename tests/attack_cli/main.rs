@@ -1,5 +1,6 @@
 //! `segprobe attack` and `segprobe evaluate` as a user runs them: real processes on a tiny model.
 
+mod acceptance;
 mod desk;
 mod evaluations;
 mod methods;

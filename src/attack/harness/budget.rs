@@ -125,6 +125,11 @@ impl Epsilon {
         Ok(Self { value, unit })
     }
 
+    /// The number, in the unit it was given in.
+    pub fn value(self) -> f64 {
+        self.value
+    }
+
     /// The unit it was given in.
     pub fn unit(self) -> Unit {
         self.unit

@@ -34,7 +34,7 @@ impl Default for Dag {
 impl Attack for Dag {
     fn check(&self) -> Result<(), AttackError> {
         at_least_one("steps", self.steps, "take at least one step")?;
-        let gamma = self.gamma.in_unit(self.gamma.unit(), &[1.; 3]);
+        let gamma = self.gamma.value();
         if gamma > 0. { Ok(()) } else { Err(refused("gamma", gamma, "a step has to go somewhere: use more than 0")) }
     }
 
