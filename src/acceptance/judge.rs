@@ -84,8 +84,8 @@ impl Judgement {
 }
 
 impl Criteria {
-    /// Judges the rows of an evaluation. `checks` are those of its attacks: where one failed, no attack that has a budget
-    /// can prove that a limit is kept.
+    /// Judges the rows of an evaluation. `checks` are those of its attacks: where one failed, or none applies, no attack
+    /// that has a budget can prove that a limit is kept.
     ///
     /// An image with any failed row counts nowhere, as in the tables, and its group is not accepted.
     pub fn judge(&self, rows: &[GridRow], checks: &[Check]) -> Acceptance {
@@ -101,8 +101,8 @@ struct Evidence<'a> {
     rows: &'a [GridRow],
     /// Images with a failed row, as set and name.
     left_out: BTreeSet<(&'a str, &'a str)>,
-    /// Names of the checks that failed.
-    doubts: Vec<&'a str>,
+    /// Why attacks that have a budget may be weaker than they should be.
+    doubts: Vec<String>,
     images_at_least: usize,
 }
 
@@ -114,11 +114,10 @@ fn column(row: &GridRow) -> Column<'_> {
 }
 
 impl<'a> Evidence<'a> {
-    fn new(rows: &'a [GridRow], checks: &'a [Check], images_at_least: usize) -> Self {
+    fn new(rows: &'a [GridRow], checks: &[Check], images_at_least: usize) -> Self {
         let failed = rows.iter().filter(|row| row.scores.is_err());
-        let doubts = checks.iter().filter(|check| check.verdict == Verdict::Fail).map(|check| check.name).collect();
         let left_out = failed.map(|row| (row.set.as_str(), row.image.as_str())).collect();
-        Self { rows, left_out, doubts, images_at_least }
+        Self { rows, left_out, doubts: doubts(checks), images_at_least }
     }
 
     fn findings(&self, requirement: &Requirement) -> Vec<Finding> {
@@ -186,14 +185,23 @@ impl<'a> Evidence<'a> {
         }
         finding.reasons.extend(finding.measured.as_ref().and_then(|measured| measured.doubts(limit)));
         if finding.epsilon.is_some() {
-            let doubts = self.doubts.iter().map(|check| format!("a check of the attacks failed: {check}"));
-            finding.reasons.extend(doubts);
+            finding.reasons.extend_from_slice(&self.doubts);
         }
         if !finding.reasons.is_empty() {
             finding.judgement = Judgement::Undecided;
         }
         finding
     }
+}
+
+fn doubts(checks: &[Check]) -> Vec<String> {
+    if checks.iter().all(|check| check.verdict == Verdict::NotApplicable) {
+        return vec![
+            "no check of the attacks applies: measure fgsm and pgd too, up to an epsilon that breaks the model".into(),
+        ];
+    }
+    let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail);
+    failed.map(|Check { name, figures, .. }| format!("a check of the attacks failed: {name} ({figures})")).collect()
 }
 
 fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {

@@ -41,13 +41,17 @@ fn require(attack: &str, limits: &[(Measure, f64)]) -> Requirement {
     }
 }
 
+fn check(verdict: Verdict) -> Check {
+    Check { name: "PGD is at least as strong as FGSM", verdict, figures: "0.5 <= 0.6".into() }
+}
+
 fn judged(requirement: Requirement, rows: &[GridRow], checks: &[Check]) -> Acceptance {
     Criteria { images_at_least: 4, require: vec![requirement] }.judge(rows, checks)
 }
 
 /// The judgement of a single finding and its reasons.
 fn one(requirement: Requirement, rows: &[GridRow]) -> (Judgement, String) {
-    let Acceptance { judgement, findings, .. } = judged(requirement, rows, &[]);
+    let Acceptance { judgement, findings, .. } = judged(requirement, rows, &[check(Verdict::Pass)]);
     assert!(findings.len() == 1 && findings[0].judgement == judgement, "{findings:?}");
     (judgement, findings[0].reasons.join("; "))
 }
@@ -92,7 +96,7 @@ fn each_image_and_each_set_are_asked_for_themselves() {
     assert_eq!((judgement, why.as_str()), (Judgement::Rejected, "b/0.png has 0.200, asked is a DSC at least 0.3"));
     assert_eq!(one(each(Over::EachImage, 0.2), &rows).0, Judgement::Accepted);
     let of = |over, bound| {
-        let Acceptance { judgement, findings, .. } = judged(each(over, bound), &rows, &[]);
+        let Acceptance { judgement, findings, .. } = judged(each(over, bound), &rows, &[check(Verdict::Pass)]);
         (judgement, findings.into_iter().map(|one| (one.set, one.images, one.judgement)).collect::<Vec<_>>())
     };
     let (judgement, findings) = of(Over::EachSet, 0.7);
@@ -100,16 +104,16 @@ fn each_image_and_each_set_are_asked_for_themselves() {
     assert_eq!(findings, [("a".into(), 5, Judgement::Rejected), ("b".into(), 4, Judgement::Undecided)]);
     assert_eq!(of(Over::AllImages, 0.4), (Judgement::Accepted, vec![("all".into(), 9, Judgement::Accepted)]));
     let named = Requirement { sets: vec!["a".into()], ..each(Over::AllImages, 0.5) };
-    assert_eq!(judged(named, &rows, &[]).findings[0].images, 5);
+    assert_eq!(judged(named, &rows, &[check(Verdict::Pass)]).findings[0].images, 5);
 
     // another epsilon is another finding, unless a budget says which is meant
     let mut higher: Vec<GridRow> = rows.iter().filter(|row| row.method == "pgd").cloned().collect();
     higher.iter_mut().for_each(|row| row.epsilon = Some(8.));
     rows.extend(higher);
-    assert_eq!(judged(each(Over::AllImages, 0.4), &rows, &[]).findings.len(), 2);
+    assert_eq!(judged(each(Over::AllImages, 0.4), &rows, &[check(Verdict::Pass)]).findings.len(), 2);
     let budget = Budget { norm: Norm::Linf, epsilon: Epsilon::new(8., Unit::Pixel255).unwrap() };
     let at_eight = Requirement { budget: Some(budget), ..each(Over::AllImages, 0.4) };
-    let findings = judged(at_eight, &rows, &[]).findings;
+    let findings = judged(at_eight, &rows, &[check(Verdict::Pass)]).findings;
     assert_eq!((findings.len(), findings[0].epsilon), (1, Some(8.)));
 }
 
@@ -131,7 +135,8 @@ fn what_is_missing_is_no_acceptance() {
     assert_eq!(why, "5 images could not be measured; 0 images, and images_at_least is 4");
 
     for (attack, rows) in [("apgd", rows("a", &SET)), ("pgd", vec![])] {
-        let Acceptance { judgement, findings, .. } = judged(require(attack, &[(Measure::DscAtLeast, 0.)]), &rows, &[]);
+        let Acceptance { judgement, findings, .. } =
+            judged(require(attack, &[(Measure::DscAtLeast, 0.)]), &rows, &[check(Verdict::Pass)]);
         assert_eq!((judgement, findings[0].images, &findings[0].measured), (Judgement::Undecided, 0, &None));
     }
     // PGD without a target has no distance to one
@@ -140,7 +145,6 @@ fn what_is_missing_is_no_acceptance() {
 
 #[test]
 fn an_attack_that_may_be_broken_proves_nothing_but_what_it_breaks() {
-    let check = |verdict| Check { name: "PGD is at least as strong as FGSM", verdict, figures: String::new() };
     let rows = rows("a", &SET);
     let with = |attack, bound, verdict| {
         let limit = require(attack, &[(Measure::DscAtLeast, bound)]);
@@ -148,7 +152,14 @@ fn an_attack_that_may_be_broken_proves_nothing_but_what_it_breaks() {
     };
     let doubted = with("pgd", 0.3, Verdict::Fail);
     assert_eq!(doubted.judgement, Judgement::Undecided);
-    assert_eq!(doubted.findings[0].reasons, ["a check of the attacks failed: PGD is at least as strong as FGSM"]);
+    assert_eq!(
+        doubted.findings[0].reasons,
+        ["a check of the attacks failed: PGD is at least as strong as FGSM (0.5 <= 0.6)"]
+    );
+    let unchecked = with("pgd", 0.3, Verdict::NotApplicable);
+    assert_eq!(unchecked.judgement, Judgement::Undecided);
+    assert!(unchecked.findings[0].reasons[0].contains("measure fgsm and pgd too"), "{unchecked:?}");
+    assert_eq!(with("none", 0.3, Verdict::NotApplicable).judgement, Judgement::Accepted);
     assert_eq!(with("pgd", 0.3, Verdict::Pass).judgement, Judgement::Accepted);
     assert_eq!(with("pgd", 0.9, Verdict::Fail).judgement, Judgement::Rejected);
     assert_eq!(with("none", 0.3, Verdict::Fail).judgement, Judgement::Accepted);
