@@ -36,7 +36,7 @@ pub struct Acceptance {
 pub struct Finding {
     /// Name of the requirement.
     pub requirement: String,
-    /// The data set, or `all`.
+    /// The data set, several of them, or `all`.
     pub set: String,
     /// The method; `none` for the clean images.
     pub method: String,
@@ -158,39 +158,42 @@ impl<'a> Evidence<'a> {
             Over::AllImages | Over::EachSet => average(limit.measure, &values),
         };
         let first = group.first();
-        let mut finding = Finding {
+        let (epsilon, images) = (first.and_then(|row| row.epsilon), values.len());
+        let (judgement, reasons) = if let Some(broken) = measured.as_ref().and_then(|it| it.breaks(limit)) {
+            (Judgement::Rejected, vec![broken])
+        } else {
+            let mut missing = self.missing(images, left_out.len());
+            missing.extend(measured.as_ref().and_then(|it| it.doubts(limit)));
+            missing.extend(self.doubts.iter().filter(|_| epsilon.is_some()).cloned());
+            (if missing.is_empty() { Judgement::Accepted } else { Judgement::Undecided }, missing)
+        };
+        let together = if requirement.sets.is_empty() { "all".into() } else { requirement.sets.join(", ") };
+        Finding {
             requirement: requirement.name.clone(),
-            set: set.unwrap_or("all").into(),
+            set: set.map_or(together, str::to_owned),
             method: requirement.attack.clone(),
             variant: first.and_then(|row| row.variant.clone()),
-            epsilon: first.and_then(|row| row.epsilon),
+            epsilon,
             limit,
-            images: values.len(),
+            images,
             measured,
-            judgement: Judgement::Accepted,
-            reasons: vec![],
-        };
-        if let Some(broken) = finding.measured.as_ref().and_then(|measured| measured.breaks(limit)) {
-            finding.judgement = Judgement::Rejected;
-            finding.reasons.push(broken);
-            return finding;
+            judgement,
+            reasons,
         }
-        if left_out.len() == 1 {
-            finding.reasons.push("1 image could not be measured".into());
-        } else if !left_out.is_empty() {
-            finding.reasons.push(format!("{} images could not be measured", left_out.len()));
+    }
+
+    /// Why so many images are too few.
+    fn missing(&self, images: usize, left_out: usize) -> Vec<String> {
+        let mut reasons = vec![];
+        match left_out {
+            0 => {}
+            1 => reasons.push("1 image could not be measured".into()),
+            many => reasons.push(format!("{many} images could not be measured")),
         }
-        if values.len() < self.images_at_least {
-            finding.reasons.push(format!("{} images, and images_at_least is {}", values.len(), self.images_at_least));
+        if images < self.images_at_least {
+            reasons.push(format!("{images} images, and images_at_least is {}", self.images_at_least));
         }
-        finding.reasons.extend(finding.measured.as_ref().and_then(|measured| measured.doubts(limit)));
-        if finding.epsilon.is_some() {
-            finding.reasons.extend_from_slice(&self.doubts);
-        }
-        if !finding.reasons.is_empty() {
-            finding.judgement = Judgement::Undecided;
-        }
-        finding
+        reasons
     }
 }
 

@@ -104,7 +104,8 @@ fn each_image_and_each_set_are_asked_for_themselves() {
     assert_eq!(findings, [("a".into(), 5, Judgement::Rejected), ("b".into(), 4, Judgement::Undecided)]);
     assert_eq!(of(Over::AllImages, 0.4), (Judgement::Accepted, vec![("all".into(), 9, Judgement::Accepted)]));
     let named = Requirement { sets: vec!["a".into()], ..each(Over::AllImages, 0.5) };
-    assert_eq!(judged(named, &rows, &[check(Verdict::Pass)]).findings[0].images, 5);
+    let findings = judged(named, &rows, &[check(Verdict::Pass)]).findings;
+    assert_eq!((findings[0].images, findings[0].set.as_str()), (5, "a"));
 
     // another epsilon is another finding, unless a budget says which is meant
     let mut higher: Vec<GridRow> = rows.iter().filter(|row| row.method == "pgd").cloned().collect();
