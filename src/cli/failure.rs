@@ -28,7 +28,7 @@ impl NotAccepted {
     }
 }
 
-/// Prints an error to standard error and answers the exit code, which is 1 but for [`NotAccepted`].
+/// Prints an error to standard error and answers the exit code: 1, or that of a model that is not accepted.
 ///
 /// A reader of the output that has seen enough (`segprobe models | head`) is no failure.
 pub fn report(error: &Error) -> ExitCode {
