@@ -5,12 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Format, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::attack::{Budget, catalogue};
 use crate::config;
-use crate::evaluation::{CLEAN, Grid};
+use crate::evaluation::{CLEAN, Grid, Planned};
 
 /// Fewer images than this say little about a model.
 const IMAGES_AT_LEAST: usize = 10;
@@ -158,9 +157,8 @@ impl Criteria {
     /// # Errors
     /// [`CriteriaError`]: a file that cannot be read, unknown keys, limits outside [0, 1], names that no method has.
     pub fn read(path: &Path) -> Result<Self, CriteriaError> {
-        // Figment takes a file that is absent for an empty one.
-        std::fs::File::open(path).map_err(|source| CriteriaError::File { path: path.into(), source })?;
-        Self::from_figment(Figment::from(Toml::file_exact(path)))
+        let file = config::toml_file(path).map_err(|source| CriteriaError::File { path: path.into(), source })?;
+        Self::from_figment(Figment::from(file))
     }
 
     fn from_figment(figment: Figment) -> Result<Self, CriteriaError> {
@@ -193,6 +191,11 @@ impl Requirement {
     /// The limits.
     pub fn limits(&self) -> impl Iterator<Item = Limit> {
         self.limits.iter().map(|(measure, bound)| Limit { measure: *measure, bound: *bound })
+    }
+
+    /// Whether it asks something of a method, and of this one of several attacks of that method.
+    pub(super) fn is_about(&self, method: &str, variant: Option<&str>) -> bool {
+        self.attack == method && (self.variant.is_none() || self.variant.as_deref() == variant)
     }
 
     fn refused(&self, why: impl Into<String>) -> CriteriaError {
@@ -229,19 +232,11 @@ impl Requirement {
         if self.limits.contains_key(&Measure::DscToTargetAtMost) && !grid.goal.is_targeted() {
             return Err(self.refused("limits the DSC to the target, and the attacks have none: give a --goal"));
         }
-        let asked = |column: (&str, Option<&str>, Option<Budget>)| {
-            let (method, variant, budget) = column;
-            method == self.attack
-                && (self.variant.is_none() || self.variant.as_deref() == variant)
-                && (self.budget.is_none() || self.budget == budget)
+        let asked = |planned: &Planned| {
+            (self.budget.is_none() || self.budget == planned.budget)
+                && grid.variants(planned).any(|variant| self.is_about(planned.attack.method(), variant.as_deref()))
         };
-        let measured = self.attack == CLEAN
-            || grid.attacks.iter().any(|planned| {
-                let budget = planned.budget;
-                let mut variants = grid.variants(planned);
-                variants.any(|variant| asked((planned.attack.method(), variant.as_deref(), budget)))
-            });
-        if measured {
+        if self.attack == CLEAN || grid.attacks.iter().any(asked) {
             return Ok(());
         }
         let variant = self.variant.iter().map(|variant| format!(" {variant}"));

@@ -1,11 +1,11 @@
 //! The rows of an evaluation, held against criteria.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::criteria::{Criteria, Limit, Measure, Over, Requirement};
-use crate::evaluation::{Check, Estimate, GridRow, RowScores, Verdict};
+use crate::evaluation::{Check, Column, Estimate, GridRow, RowScores, Summary, Verdict};
 use crate::metric::statistics::{mean, share_interval};
 
 /// What criteria make of an evaluation, or a limit of what was measured.
@@ -84,12 +84,12 @@ impl Judgement {
 }
 
 impl Criteria {
-    /// Judges the rows of an evaluation. `checks` are those of its attacks: where one failed, or none applies, no attack
-    /// that has a budget can prove that a limit is kept.
-    ///
-    /// An image with any failed row counts nowhere, as in the tables, and its group is not accepted.
-    pub fn judge(&self, rows: &[GridRow], checks: &[Check]) -> Acceptance {
-        let evidence = Evidence::new(rows, checks, self.images_at_least);
+    /// Judges the rows of an evaluation and what its summary says of them. Where a check of the attacks failed, or none
+    /// applies, no attack that has a budget can prove that a limit is kept. An image that the summary leaves out counts
+    /// nowhere, and its group is not accepted.
+    pub fn judge(&self, rows: &[GridRow], summary: &Summary) -> Acceptance {
+        let Summary { left_out, checks, .. } = summary;
+        let evidence = Evidence { rows, left_out, doubts: doubts(checks), images_at_least: self.images_at_least };
         let findings: Vec<Finding> = self.require.iter().flat_map(|one| evidence.findings(one)).collect();
         let judgement = Judgement::of(findings.iter().map(|finding| finding.judgement));
         Acceptance { judgement, criteria: self.clone(), findings }
@@ -99,36 +99,22 @@ impl Criteria {
 /// What was measured, and what it is worth.
 struct Evidence<'a> {
     rows: &'a [GridRow],
-    /// Images with a failed row, as set and name.
-    left_out: BTreeSet<(&'a str, &'a str)>,
+    /// Images with a failed row, by [`GridRow::place`].
+    left_out: &'a BTreeMap<String, String>,
     /// Why attacks that have a budget may be weaker than they should be.
     doubts: Vec<String>,
     images_at_least: usize,
 }
 
-/// An attack of the grid: method, variant, epsilon.
-type Column<'a> = (&'static str, Option<&'a str>, Option<f64>);
-
-fn column(row: &GridRow) -> Column<'_> {
-    (row.method, row.variant.as_deref(), row.epsilon)
-}
-
-impl<'a> Evidence<'a> {
-    fn new(rows: &'a [GridRow], checks: &[Check], images_at_least: usize) -> Self {
-        let failed = rows.iter().filter(|row| row.scores.is_err());
-        let left_out = failed.map(|row| (row.set.as_str(), row.image.as_str())).collect();
-        Self { rows, left_out, doubts: doubts(checks), images_at_least }
-    }
-
+impl Evidence<'_> {
     fn findings(&self, requirement: &Requirement) -> Vec<Finding> {
         let wanted = |set: &str| requirement.sets.is_empty() || requirement.sets.iter().any(|name| name == set);
         let about = |row: &GridRow| {
-            row.method == requirement.attack
-                && requirement.variant.as_ref().is_none_or(|variant| row.variant.as_ref() == Some(variant))
+            requirement.is_about(row.method, row.variant.as_deref())
                 && requirement.budget.is_none_or(|budget| row.epsilon == Some(budget.epsilon.value()))
         };
         let mine: Vec<&GridRow> = self.rows.iter().filter(|row| wanted(&row.set) && about(row)).collect();
-        let columns = distinct(mine.iter().map(|row| column(row)));
+        let columns = distinct(mine.iter().map(|row| Column::of(row)));
         let sets: Vec<Option<&str>> = match requirement.over {
             Over::EachSet => distinct(mine.iter().map(|row| Some(row.set.as_str()))),
             Over::AllImages | Over::EachImage => vec![None],
@@ -139,7 +125,7 @@ impl<'a> Evidence<'a> {
         let mut findings = vec![];
         for of in &columns {
             for set in &sets {
-                let group = mine.iter().filter(|row| column(row) == *of && set.is_none_or(|set| row.set == set));
+                let group = mine.iter().filter(|row| Column::of(row) == *of && set.is_none_or(|set| row.set == set));
                 let group: Vec<&GridRow> = group.copied().collect();
                 findings.extend(requirement.limits().map(|limit| self.finding(requirement, limit, *set, &group)));
             }
@@ -150,7 +136,7 @@ impl<'a> Evidence<'a> {
     /// Holds the rows of one attack against a limit.
     fn finding(&self, requirement: &Requirement, limit: Limit, set: Option<&str>, group: &[&GridRow]) -> Finding {
         let (kept, left_out): (Vec<&GridRow>, Vec<&GridRow>) =
-            group.iter().partition(|row| !self.left_out.contains(&(row.set.as_str(), row.image.as_str())));
+            group.iter().partition(|row| !self.left_out.contains_key(&row.place()));
         let values: Vec<(f64, &GridRow)> =
             kept.iter().filter_map(|row| Some((value(limit.measure, row.scores.as_ref().ok()?)?, *row))).collect();
         let measured = match requirement.over {
@@ -244,7 +230,7 @@ fn average(measure: Measure, values: &[(f64, &GridRow)]) -> Option<Measured> {
 fn worst(limit: Limit, values: &[(f64, &GridRow)]) -> Option<Measured> {
     let badness = |value: f64| if limit.measure.is_lower_bound() { -value } else { value };
     let (value, row) = values.iter().max_by(|a, b| badness(a.0).total_cmp(&badness(b.0)))?;
-    Some(Measured::Worst { image: format!("{}/{}", row.set, row.image), value: *value })
+    Some(Measured::Worst { image: row.place(), value: *value })
 }
 
 impl Measured {

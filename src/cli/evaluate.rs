@@ -161,7 +161,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
 
     let summary = Summary::new(&rows);
     let unit = args.attack.unit();
-    let acceptance = criteria.map(|criteria| criteria.judge(&rows, &summary.checks));
+    let acceptance = criteria.map(|criteria| criteria.judge(&rows, &summary));
     let judged = acceptance.as_ref().map_or_else(String::new, |judged| acceptance::markdown(judged, unit));
     let table = judged + &summary::markdown(&summary, unit);
     let mut attacks: Vec<_> = grid.attacks.iter().map(|planned| &planned.attack).collect();

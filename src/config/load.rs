@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use figment::providers::{Format, Serialized, Toml};
+use figment::providers::{Data, Format, Serialized, Toml};
 use figment::util::nest;
 use figment::value::{Dict, Map};
 use figment::{Figment, Metadata, Profile, Provider};
@@ -46,9 +46,8 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(path) = file {
-            // Figment takes a file that is absent for an empty one.
-            std::fs::File::open(path).map_err(|source| ConfigError::File { path: path.into(), source })?;
-            figment = figment.merge(Toml::file_exact(path));
+            let file = toml_file(path).map_err(|source| ConfigError::File { path: path.into(), source })?;
+            figment = figment.merge(file);
         }
         figment = environment.into_iter().filter_map(Variable::of).fold(figment, Figment::merge);
         figment.extract().map_err(|error| ConfigError::Unusable(explain(error)))
@@ -58,6 +57,12 @@ impl Config {
     pub fn is_in(environment: impl IntoIterator<Item = (String, String)>) -> bool {
         environment.into_iter().any(|variable| Variable::of(variable).is_some())
     }
+}
+
+/// A TOML file that can be opened: Figment takes one that is absent for an empty one.
+pub(crate) fn toml_file(path: &Path) -> std::io::Result<Data<Toml>> {
+    std::fs::File::open(path)?;
+    Ok(Toml::file_exact(path))
 }
 
 /// All that is wrong, one sentence each, with the key as it is written in a file.

@@ -10,7 +10,7 @@ pub mod settings;
 
 pub use access::{AccessConfig, AccessMode};
 pub use load::ConfigError;
-pub(crate) use load::explain;
+pub(crate) use load::{explain, toml_file};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

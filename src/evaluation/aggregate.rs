@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::checklist::{Check, checks};
-use super::row::{Attacked, GridRow, RowScores};
+use super::row::{Attacked, Column, GridRow, RowScores, left_out};
 use crate::metric::statistics::{ConfidenceInterval, bootstrap_mean_interval, mean};
 
 /// The method of rows without an attack.
@@ -92,13 +92,10 @@ impl Estimate {
 impl Summary {
     /// Summarises rows as [`super::run_grid`] gives them.
     pub fn new(rows: &[GridRow]) -> Self {
-        let mut left_out = BTreeMap::new();
-        for (row, error) in rows.iter().filter_map(|row| Some((row, row.scores.as_ref().err()?))) {
-            left_out.entry(key(row)).or_insert_with(|| error.clone());
-        }
+        let left_out = left_out(rows);
         let kept: Vec<(&GridRow, &RowScores)> = rows
             .iter()
-            .filter(|row| !left_out.contains_key(&key(row)))
+            .filter(|row| !left_out.contains_key(&row.place()))
             .filter_map(|row| Some((row, row.scores.as_ref().ok()?)))
             .collect();
         let mut seen = BTreeSet::new();
@@ -146,24 +143,6 @@ impl AttackSummary {
             queries: mean(&each(|s| s.queries as f64)),
             largest_linf_levels: scores.iter().map(|s| s.linf_levels).max().unwrap_or(0),
         }
-    }
-}
-
-fn key(row: &GridRow) -> String {
-    format!("{}/{}", row.set, row.image)
-}
-
-/// One attack of the grid.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Column<'a> {
-    method: &'static str,
-    variant: Option<&'a str>,
-    epsilon: Option<f64>,
-}
-
-impl<'a> Column<'a> {
-    fn of(row: &'a GridRow) -> Self {
-        Self { method: row.method, variant: row.variant.as_deref(), epsilon: row.epsilon }
     }
 }
 

@@ -82,11 +82,15 @@ pub struct Named {
 }
 
 impl Grid {
+    /// The attacked model, which has no name here, and every other.
+    fn models(&self) -> impl Iterator<Item = Option<&str>> {
+        std::iter::once(None).chain(self.transfer_to.iter().map(|(name, _)| Some(name.as_str())))
+    }
+
     /// What tells the rows of an attack apart from others of its method and epsilon: those on the attacked model, then
     /// those on every other.
     pub fn variants<'a>(&'a self, planned: &'a Planned) -> impl Iterator<Item = Option<String>> + 'a {
-        let others = self.transfer_to.iter().map(|(name, _)| Some(name.as_str()));
-        std::iter::once(None).chain(others).map(|on| planned.variant(on))
+        self.models().map(|on| planned.variant(on))
     }
 }
 
@@ -130,9 +134,7 @@ fn task_rows(
     planned: Option<&Planned>,
     journal: Option<&Journal>,
 ) -> Vec<GridRow> {
-    let others = grid.transfer_to.iter().map(|(name, _)| Some(name.as_str()));
-    let others = others.take(if planned.is_some() { usize::MAX } else { 0 });
-    let models: Vec<Option<&str>> = std::iter::once(None).chain(others).collect();
+    let models: Vec<Option<&str>> = grid.models().take(if planned.is_some() { usize::MAX } else { 1 }).collect();
     let entry = journal.and_then(|journal| Some((journal, journal.key(case, grid, planned)?)));
     let known = entry.as_ref().and_then(|(journal, key)| journal.known(key)).filter(|s| s.len() == models.len());
     let scores = match known.map_or_else(|| measure(engine, case, grid, planned, entry), Ok) {

@@ -31,6 +31,7 @@ pub use journal::Journal;
 pub use patched::PatchResult;
 pub use request::{AttackRequest, Threat};
 pub use row::{Attacked, GridRow, RowScores};
+pub(crate) use row::{Column, left_out};
 pub(crate) use single::objective;
 pub use single::{Artifact, AttackRun, Control, logits, run_attack, segment};
 pub use transfer::Transfer;

@@ -1,5 +1,7 @@
 //! One image under one attack, as a line of a table.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What came of one image under one attack, or without any.
@@ -51,6 +53,38 @@ pub struct Attacked {
     pub success: bool,
     /// How often the model was asked.
     pub queries: usize,
+}
+
+impl GridRow {
+    /// The image, as `set/image`.
+    pub fn place(&self) -> String {
+        format!("{}/{}", self.set, self.image)
+    }
+}
+
+/// The images of which any row failed, by [`GridRow::place`], with the first reason: they count nowhere, so that two columns
+/// always speak of the same images.
+pub(crate) fn left_out(rows: &[GridRow]) -> BTreeMap<String, String> {
+    let mut images = BTreeMap::new();
+    for (row, error) in rows.iter().filter_map(|row| Some((row, row.scores.as_ref().err()?))) {
+        images.entry(row.place()).or_insert_with(|| error.clone());
+    }
+    images
+}
+
+/// One attack of a grid.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Column<'a> {
+    pub(crate) method: &'static str,
+    pub(crate) variant: Option<&'a str>,
+    pub(crate) epsilon: Option<f64>,
+}
+
+impl<'a> Column<'a> {
+    /// That of a row.
+    pub(crate) fn of(row: &'a GridRow) -> Self {
+        Self { method: row.method, variant: row.variant.as_deref(), epsilon: row.epsilon }
+    }
 }
 
 impl Attacked {

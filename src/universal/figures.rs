@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::measure::name;
-use crate::evaluation::{Estimate, GridRow, RowScores};
+use crate::evaluation::{Estimate, GridRow, RowScores, left_out};
 use crate::metric::statistics::mean;
 
 /// The column of the trained perturbation.
@@ -70,13 +70,8 @@ pub struct Beside {
 impl Figures {
     /// Figures of rows as [`crate::evaluation::run_grid`] gives them.
     pub(super) fn new(rows: &[GridRow]) -> Self {
-        let mut left_out = BTreeMap::new();
-        for row in rows {
-            if let Err(reason) = &row.scores {
-                left_out.entry(key(row)).or_insert_with(|| reason.clone());
-            }
-        }
-        let kept: Vec<&GridRow> = rows.iter().filter(|row| !left_out.contains_key(&key(row))).collect();
+        let left_out = left_out(rows);
+        let kept: Vec<&GridRow> = rows.iter().filter(|row| !left_out.contains_key(&row.place())).collect();
         let mut names: Vec<&str> = rows.iter().map(|row| row.set.as_str()).collect();
         names.dedup();
         let of = |set: &str| kept.iter().copied().filter(|row| row.set == set).collect::<Vec<_>>();
@@ -148,10 +143,6 @@ impl Change {
 /// How far the DSC of each image falls.
 fn drops(column: &[RowScores]) -> Vec<f64> {
     column.iter().filter_map(|s| Some(s.clean_dsc - s.attacked?.dsc)).collect()
-}
-
-fn key(row: &GridRow) -> String {
-    format!("{}/{}", row.set, row.image)
 }
 
 #[cfg(test)]

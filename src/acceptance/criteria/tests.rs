@@ -1,6 +1,7 @@
+use figment::providers::{Format, Toml};
+
 use super::*;
 use crate::attack::{AttackSpec, Epsilon, Fgsm, GoalSpec, Norm, Pgd, Unit};
-use crate::evaluation::Planned;
 
 fn read(text: &str) -> Result<Criteria, CriteriaError> {
     Criteria::from_figment(Figment::from(Toml::string(text)))

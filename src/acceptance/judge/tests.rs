@@ -46,7 +46,8 @@ fn check(verdict: Verdict) -> Check {
 }
 
 fn judged(requirement: Requirement, rows: &[GridRow], checks: &[Check]) -> Acceptance {
-    Criteria { images_at_least: 4, require: vec![requirement] }.judge(rows, checks)
+    Criteria { images_at_least: 4, require: vec![requirement] }
+        .judge(rows, &Summary { checks: checks.to_vec(), ..Summary::new(rows) })
 }
 
 /// The judgement of a single finding and its reasons.
